@@ -1,0 +1,1 @@
+"""What was asked: the configuration file, read and checked."""

@@ -1,0 +1,1 @@
+"""What is true: decisions, formats and arithmetic; no clock, no IO."""
