@@ -12,6 +12,8 @@ IPAddress: TypeAlias = IPv4Address | IPv6Address
 
 SECOND = Nanos(1_000_000_000)
 MILLISECOND = Nanos(1_000_000)
+NEVER = Nanos(0)
+"""The instant before every other: what has not happened yet, happened then."""
 
 
 def nanos(seconds: float) -> Nanos:

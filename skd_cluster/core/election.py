@@ -1,0 +1,340 @@
+"""Who is master: the state machine. Events and `now` in, actions out; the whole decision is in this file.
+
+    INIT ──► BACKUP ◄──► MASTER          any ──► FAULT ──► BACKUP        any ──► STANDBY ──► BACKUP
+
+The caller's duties: call `awake` first after each wait, hand over every packet that has arrived before `on_timer` is
+asked to judge silence, perform the actions in order, and call `on_timer` at or after `deadline`.
+"""
+
+from dataclasses import dataclass, field
+
+from skd_cluster.core.actions import Action, Changed, Claim, Identity, Release, Send, Word
+from skd_cluster.core.model import (
+    MILLISECOND,
+    NEVER,
+    SECOND,
+    DataVersion,
+    Fault,
+    FaultNote,
+    Nanos,
+    Reason,
+    Role,
+)
+from skd_cluster.core.peerview import PeerView
+from skd_cluster.core.timers import FAR, next_paced
+from skd_cluster.core.wire import Advert, Flag
+
+KEY_HOLD = Nanos(10 * SECOND)
+"""How long after its last packet a peer with another key still holds back a node that has verified nothing."""
+
+
+@dataclass(slots=True)
+class ElectionMachine:
+    """One node's half of the election. Pure: no clock, no chance, no IO; it never raises on what a peer says."""
+
+    me: Identity
+    epoch: int = 0
+    data: DataVersion = field(default_factory=DataVersion)
+    role: Role = Role.INIT
+    since: Nanos = NEVER
+    reason: Reason = Reason.START
+    faults: frozenset[FaultNote] = frozenset()
+    peer: PeerView = field(init=False)
+    _present: bool = False
+    _judge_at: Nanos = FAR
+    """INIT: when to decide alone. BACKUP: when the master counts as lost."""
+    _send_at: Nanos = FAR
+    _awake_at: Nanos = NEVER
+    _master_heard_at: Nanos = NEVER
+    _resigned_until: Nanos = NEVER
+    _key_heard_at: Nanos = NEVER
+    _key_override: bool = False
+    _blind: bool = False
+    """Promoted at start without having verified the peer: it may come back with newer configuration."""
+    _rival_since: Nanos = NEVER
+    _asking: bool = False
+
+    def __post_init__(self) -> None:
+        """Know nothing of the peer yet."""
+        self.peer = PeerView(self.me)
+
+    # ---- what the caller reads
+
+    @property
+    def deadline(self) -> Nanos:
+        """The next instant at which `on_timer` has something to do."""
+        return min(self._send_at, self._judge_at, self._key_deadline)
+
+    def word(self, now: Nanos, *, paced: bool) -> Word:
+        """Return what to say now."""
+        flags = Flag.PACED if paced else Flag(0)
+        if now < self._resigned_until:
+            flags |= Flag.RESIGNED
+        if self.role is Role.INIT and self._present:
+            flags |= Flag.PRESENT
+        if self._asking:
+            flags |= Flag.POLL
+        if self._wants_mastership(now):
+            flags |= Flag.WANTED
+        priority = 0 if Flag.RESIGNED in flags else self.me.priority
+        return Word(priority, self.role, flags, self.epoch, self.data)
+
+    # ---- events
+
+    def start(self, now: Nanos, *, present: bool, standby: bool = False) -> list[Action]:
+        """Begin. `present`: the cluster address is up here already, which chooses the first master."""
+        self.since = self._awake_at = self._send_at = now
+        self._present = present
+        if standby:
+            return self._become(Role.STANDBY, Reason.STANDBY, now)
+        self._judge_at = Nanos(now + self.peer.patience)
+        return []
+
+    def awake(self, now: Nanos) -> list[Action]:
+        """Tell the machine that the loop runs. One that overslept asks before it acts.
+
+        A master drops its addresses first, unless the peer was gone before: then nobody was there to take over. A backup
+        gives the master one more interval, since the packets it missed may be lost with the pause.
+        """
+        slept_at, self._awake_at = self._awake_at, now
+        slept = Nanos(now - slept_at)
+        if self.role is Role.MASTER and slept > self.peer.their_patience and self.peer.alive(slept_at):
+            self._asking = True
+            actions = self._become(Role.BACKUP, Reason.PAUSED, now, f"did not run for {slept // MILLISECOND} ms")
+            self._judge_at = Nanos(now + self.peer.interval)
+            return [*actions, Send()]
+        if self.role is Role.BACKUP and slept > 2 * self.me.interval:
+            self._judge_at = max(self._judge_at, Nanos(now + self.peer.interval))
+        return []
+
+    def on_advert(self, advert: Advert, now: Nanos, heard_us_at: Nanos) -> list[Action]:
+        """Take a packet that `core.peer` has judged to be the peer's and new."""
+        first = self.peer.heard(advert, now, heard_us_at)
+        self._key_heard_at = NEVER
+        actions: list[Action] = self._recover(now) if first else []
+        if Flag.POLL in advert.flags:
+            actions.append(Send())
+        if advert.role is Role.MASTER:
+            self._master_heard_at = now
+            self._resigned_until = NEVER
+        match self.role:
+            case Role.INIT:
+                actions += self._meet(advert, now)
+            case Role.BACKUP:
+                actions += self._follow(advert, now)
+            case Role.MASTER:
+                actions += self._defend(advert, now, first=first)
+            case Role.FAULT | Role.STANDBY:
+                self.epoch = max(self.epoch, advert.epoch)
+        return actions
+
+    def on_bad_key(self, now: Nanos) -> list[Action]:
+        """Take note that the peer's address speaks with another key. Only a node that has verified nothing cares."""
+        if self.peer.last is not None or self._key_override or self.role is Role.MASTER:
+            return []
+        self._key_heard_at = now
+        return self._check_faults(now)
+
+    def on_timer(self, now: Nanos, *, drained: bool = True) -> list[Action]:
+        """Do what is due. Silence is judged only when every packet that has arrived was handed over (`drained`)."""
+        actions: list[Action] = []
+        if now >= self._key_deadline:
+            self._key_heard_at = NEVER
+            actions += self._check_faults(now)
+        if now >= self._judge_at and drained:
+            actions += self._judge(now)
+        if now >= self._send_at:
+            self._send_at = next_paced(self._send_at, self.me.interval, now)
+            actions.append(Send(paced=True))
+        return actions
+
+    def set_faults(self, faults: frozenset[FaultNote], now: Nanos) -> list[Action]:
+        """Replace what is wrong on this node; a master with a fault resigns."""
+        self.faults = faults
+        return self._check_faults(now)
+
+    def failover(self, now: Nanos, *, force: bool = False) -> tuple[str, list[Action]]:
+        """Hand over to the peer. Returns why not (empty: done) and the actions."""
+        if self.role is not Role.MASTER:
+            return f"this node is {self.role.word}, only the master can hand over", []
+        if not force:
+            refusal = self.peer.unfit(now)
+            if refusal:
+                return refusal, []
+        return "", self._resign(Role.BACKUP, Reason.COMMAND, now)
+
+    def standby(self, now: Nanos) -> list[Action]:
+        """Take this node out, whatever the other one does."""
+        if self.role is Role.STANDBY:
+            return []
+        return self._leave(Role.STANDBY, Reason.STANDBY, now)
+
+    def online(self, now: Nanos, *, force: bool = False) -> list[Action]:
+        """Take part again; with `force` also while the peer speaks with another key."""
+        if force:
+            self._key_override = True
+            self._key_heard_at = NEVER
+        back = self._become(Role.BACKUP, Reason.COMMAND, now) if self.role is Role.STANDBY else []
+        return [*back, *self._check_faults(now)]
+
+    def stop(self, now: Nanos) -> list[Action]:
+        """Leave for good."""
+        return self._leave(Role.STANDBY, Reason.SHUTDOWN, now)
+
+    # ---- decisions
+
+    def _meet(self, advert: Advert, now: Nanos) -> list[Action]:
+        """INIT has found its peer."""
+        if advert.role is Role.MASTER:
+            self.epoch = max(self.epoch, advert.epoch)
+            return self._become(Role.BACKUP, Reason.PEER_MASTER, now)
+        if advert.role is Role.BACKUP and not advert.resigns:
+            # Its timer runs already; the skew keeps the two apart.
+            return self._become(Role.BACKUP, Reason.START, now)
+        if advert.role is Role.INIT and not self._goes_first(advert):
+            return self._become(Role.BACKUP, Reason.START, now)
+        return self._promote(self._first_reason(advert), now)
+
+    def _goes_first(self, advert: Advert) -> bool:
+        """Cold start: newer configuration, then an address that is up already, then priority, then the lower address."""
+        theirs = (advert.data, Flag.PRESENT in advert.flags, advert.priority)
+        ours = (self.data, self._present, self.me.priority)
+        return self.me.lower if ours == theirs else ours > theirs
+
+    def _first_reason(self, advert: Advert | None) -> Reason:
+        if advert is not None and self.data > advert.data:
+            return Reason.FRESHER
+        if self._present:
+            return Reason.ADDRESS_PRESENT
+        return Reason.START if advert is None else Reason.ELECTED
+
+    def _follow(self, advert: Advert, now: Nanos) -> list[Action]:
+        """BACKUP has heard its peer."""
+        self.epoch = max(self.epoch, advert.epoch)
+        if advert.role is Role.MASTER:
+            if self._asking:
+                # It took over while we were paused and still held the addresses: it has to announce them again.
+                self._asking = False
+                self.epoch = advert.epoch + 1
+            self._judge_at = Nanos(now + self.peer.patience)
+            return []
+        if advert.resigns and now >= self._resigned_until:
+            return self._promote(Reason.PEER_RESIGNED, now)
+        if self._asking and self.peer.heard_us_at >= self.since:
+            # Composed after we woke: nobody is master, and nobody but us was.
+            return self._promote(Reason.RECOVERED, now)
+        return []
+
+    def _defend(self, advert: Advert, now: Nanos, *, first: bool) -> list[Action]:
+        """MASTER has heard its peer."""
+        blind, self._blind = self._blind and first, False
+        if advert.role is Role.MASTER:
+            return self._rival(advert, now)
+        if self._rival_since or advert.epoch > self.epoch:
+            # There were two, and the other one has yielded: caches may have learnt the wrong one, so announce again.
+            self._rival_since = NEVER
+            return [*self._raise_epoch(advert.epoch), Claim(), Send()]
+        if blind and advert.data > self.data and not self.peer.unfit(now):
+            return self._resign(Role.BACKUP, Reason.YIELD_FRESHER, now)
+        if Flag.WANTED in advert.flags and not self.peer.unfit(now):
+            return self._resign(Role.BACKUP, Reason.ELECTED, now)
+        return []
+
+    def _rival(self, advert: Advert, now: Nanos) -> list[Action]:
+        """Two masters have met: one yields.
+
+        One that is not heard cannot make the other yield, so it yields itself after its rival had the time to hear it.
+        """
+        if not self.peer.yields_to_us:
+            return self._yield(advert, Reason.RIVAL_WON, now)
+        if not self._rival_since:
+            self._rival_since = now
+            return [Send()]
+        if now - self._rival_since > self.peer.their_patience and not self.peer.hears_us(now):
+            return self._yield(advert, Reason.NOT_HEARD, now)
+        return []
+
+    def _yield(self, advert: Advert, reason: Reason, now: Nanos) -> list[Action]:
+        """Leave the addresses to the other master, which announces them again when it sees an epoch above its own."""
+        self.epoch = max(self.epoch, advert.epoch) + 1
+        return [*self._become(Role.BACKUP, reason, now), Send()]
+
+    def _judge(self, now: Nanos) -> list[Action]:
+        """Silence has lasted long enough."""
+        if self.role is Role.INIT:
+            self._blind = self.peer.last is None
+            return self._promote(self._first_reason(None), now)
+        silent = Nanos(now - self._master_heard_at) if self._master_heard_at else NEVER
+        return self._promote(Reason.RECOVERED if self._asking else Reason.PEER_SILENT, now, silent)
+
+    def _check_faults(self, now: Nanos) -> list[Action]:
+        """Go to FAULT or leave it, as what is wrong demands. STANDBY outranks FAULT: somebody chose it."""
+        faulty = bool(self.all_faults())
+        if faulty and self.role not in (Role.FAULT, Role.STANDBY):
+            detail = "; ".join(f"{note.fault} {note.detail}".strip() for note in sorted(self.all_faults()))
+            return self._leave(Role.FAULT, Reason.FAULT, now, detail)
+        if not faulty and self.role is Role.FAULT:
+            return self._recover(now)
+        return []
+
+    def all_faults(self) -> frozenset[FaultNote]:
+        """Everything that keeps this node from being master, the peer's other key included."""
+        if not self._key_heard_at:
+            return self.faults
+        return self.faults | {FaultNote(Fault.KEY, "the peer uses another key")}
+
+    def _recover(self, now: Nanos) -> list[Action]:
+        if self.role is not Role.FAULT or self.all_faults():
+            return []
+        return self._become(Role.BACKUP, Reason.RECOVERED, now)
+
+    def _wants_mastership(self, now: Nanos) -> bool:
+        return (
+            self.role is Role.BACKUP
+            and self.me.preempt
+            and self.peer.last is not None
+            and self.peer.last.role is Role.MASTER
+            and self.me.priority > self.peer.last.priority
+            and now - self.since >= self.me.preempt_delay
+        )
+
+    # ---- the doors
+
+    def _promote(self, reason: Reason, now: Nanos, silent: Nanos = NEVER) -> list[Action]:
+        """Become MASTER. Never with a fault: such a node stays in INIT or BACKUP no longer than its fault is known."""
+        self.epoch = max(self.epoch, self.peer.epoch) + 1
+        return [*self._become(Role.MASTER, reason, now, silent=silent), Send()]
+
+    def _leave(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
+        """Go where no mastership is possible; a master says goodbye."""
+        if self.role is Role.MASTER:
+            return self._resign(role, reason, now, detail)
+        return self._become(role, reason, now, detail)
+
+    def _resign(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
+        """Give the addresses up first and say so then: two copies, and each hello repeats it until somebody is master."""
+        actions = self._become(role, reason, now, detail)
+        self._resigned_until = self._judge_at if role is Role.BACKUP else FAR
+        return [*actions, Send(copies=2)]
+
+    def _raise_epoch(self, seen: int) -> list[Action]:
+        """Raise a master's epoch above every other one, or its replication would be refused."""
+        self.epoch = max(self.epoch, seen) + 1
+        return [Changed(self.role, self.role, Reason.RIVAL_WON)]
+
+    def _become(
+        self, new: Role, reason: Reason, now: Nanos, detail: str = "", *, silent: Nanos = NEVER
+    ) -> list[Action]:
+        """Assign the role, arm its timer, settle the addresses: the only door."""
+        old, self.role = self.role, new
+        self.since, self.reason = now, reason
+        self._rival_since = self._resigned_until = NEVER
+        self._blind = self._blind and new is Role.MASTER
+        self._asking = self._asking and new is Role.BACKUP
+        self._judge_at = Nanos(now + self.peer.patience) if new is Role.BACKUP else FAR
+        ownership = Claim() if new is Role.MASTER else Release()
+        return [ownership, Changed(old, new, reason, detail, silent)]
+
+    @property
+    def _key_deadline(self) -> Nanos:
+        return Nanos(self._key_heard_at + KEY_HOLD) if self._key_heard_at else FAR

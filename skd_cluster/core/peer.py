@@ -1,0 +1,97 @@
+"""Whom to believe: one peer, one session at a time, each packet once.
+
+A signature says that a packet was made by somebody who knows the key, at some time. That it is the peer's, and new, is
+shown without any clock. Each run of a node draws a random session; each of its packets has a rising counter and echoes
+the session and counter it heard last.
+
+1. Within the peer's session that we believe, the counter must rise. A recording cannot do that.
+2. Another session is believed only when it echoes *our* session at a counter later than the echo that proved the
+   session before it. A recording of an earlier run echoes something older, so it never qualifies; the peer itself,
+   restarted, qualifies after one exchange, for which we answer its first packet at once (a challenge).
+
+Challenges are limited for each session apart, so a flood of recordings uses up its own allowance and not the peer's.
+"""
+
+from dataclasses import dataclass, field
+
+from skd_cluster.core.model import NEVER, DropReason, IPAddress, Nanos
+from skd_cluster.core.wire import NO_SESSION, Advert, Dropped
+
+_REMEMBERED_SENDS = 1024
+"""At the shortest interval (10 ms) ten seconds of our own packets: longer than any patience at that pace."""
+
+_CANDIDATES = 256
+"""Sessions seen but not proven. A recorder has one for each start of the service it has listened to."""
+
+
+@dataclass(slots=True)
+class _Candidate:
+    next_challenge: Nanos
+    pause: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A packet of a session that is not proven: answer with this echo, so that its sender can prove itself."""
+
+    session: bytes
+    counter: int
+
+
+@dataclass(slots=True)
+class PeerLink:
+    """Our session and what we know of the peer's. `local` and `remote` are the nodes' own addresses."""
+
+    local: IPAddress
+    remote: IPAddress
+    session: bytes
+    counter: int = 0
+    peer_session: bytes = NO_SESSION
+    peer_counter: int = 0
+    heard_us_at: Nanos = NEVER
+    """When we sent the latest packet that the peer says it has heard."""
+    _proof: int = 0
+    _sent_at: dict[int, Nanos] = field(default_factory=dict)
+    _candidates: dict[bytes, _Candidate] = field(default_factory=dict)
+
+    def next_counter(self, now: Nanos) -> int:
+        """Return the counter for a packet that is about to be sent."""
+        self.counter += 1
+        self._sent_at[self.counter] = now
+        self._sent_at.pop(self.counter - _REMEMBERED_SENDS, None)
+        return self.counter
+
+    def judge(self, advert: Advert, now: Nanos) -> Advert | Dropped | Challenge:
+        """Return the packet if it is the peer's and new, else why not; a Challenge counts as UNPROVEN."""
+        if advert.session == self.session or advert.sender == self.local:
+            return Dropped(DropReason.REFLECTED)
+        if advert.sender != self.remote:
+            return Dropped(DropReason.FOREIGN_SENDER)
+        if advert.session == self.peer_session:
+            if advert.counter <= self.peer_counter:
+                return Dropped(DropReason.REPLAYED)
+        elif self._proves(advert):
+            self.peer_session = advert.session
+            self._proof = advert.echo_counter
+            self._candidates.pop(advert.session, None)
+        else:
+            return self._unproven(advert, now)
+        self.peer_counter = advert.counter
+        if advert.echo_session == self.session:
+            self.heard_us_at = self._sent_at.get(advert.echo_counter, self.heard_us_at)
+        return advert
+
+    def _proves(self, advert: Advert) -> bool:
+        return advert.echo_session == self.session and self._proof < advert.echo_counter <= self.counter
+
+    def _unproven(self, advert: Advert, now: Nanos) -> Dropped | Challenge:
+        known = self._candidates.get(advert.session)
+        if known is None:
+            if len(self._candidates) >= _CANDIDATES:
+                self._candidates.pop(next(iter(self._candidates)))
+            known = self._candidates[advert.session] = _Candidate(now, Nanos(advert.interval // 2))
+        if now < known.next_challenge:
+            return Dropped(DropReason.UNPROVEN)
+        known.next_challenge = Nanos(now + known.pause)
+        known.pause = Nanos(min(2 * known.pause, advert.interval * 4))
+        return Challenge(advert.session, advert.counter)

@@ -1,0 +1,271 @@
+"""Everything the supervisor knows, in one value: what `status`, the metrics and the prompt are made of. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from skd_cluster.core.checks import CheckState
+from skd_cluster.core.histogram import LAG_BOUNDS, TAKEOVER_BOUNDS, Histogram
+from skd_cluster.core.hooks import Hook, Outcome
+from skd_cluster.core.messages import Data, ElectorReport, ReplicationReport, RoleChange
+from skd_cluster.core.model import SECOND, Nanos, Reason, Role, seconds
+from skd_cluster.core.supervision import FRESH
+
+HOOK_BOUNDS = (1e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HookTotals:
+    """What became of one hook's runs."""
+
+    counts: tuple[int, ...] = (0,) * (len(HOOK_BOUNDS) + 1)
+    total: float = 0.0
+    failures: int = 0
+    last: str = ""
+
+    def with_run(self, outcome: Outcome, took: Nanos) -> "HookTotals":
+        """Return the totals after one more run. One that a newer role ended is no failure; a missing one no run."""
+        if outcome is Outcome.MISSING:
+            return self
+        counted = Histogram(HOOK_BOUNDS, list(self.counts), self.total)
+        counted.observe(seconds(took))
+        failed = outcome in (Outcome.FAILED, Outcome.TIMEOUT)
+        return HookTotals(tuple(counted.counts), counted.total, self.failures + failed, outcome.value)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationTotals:
+    """Numbers of replicators that ran earlier; each counts from its own start."""
+
+    runs: Mapping[str, int] = field(default_factory=dict)
+    sent_bytes: int = 0
+    sent_files: int = 0
+    counts: tuple[int, ...] = (0,) * (len(LAG_BOUNDS) + 1)
+    total: float = 0.0
+
+    def plus(self, report: ReplicationReport | None) -> "ReplicationTotals":
+        """Return the sum of these and what a replicator counted itself."""
+        if report is None:
+            return self
+        names = {"ok", "refused", "failed", *self.runs, *report.runs}
+        lag = [*report.lag.get("counts", ()), *([0] * len(self.counts))][: len(self.counts)]
+        return ReplicationTotals(
+            {name: self.runs.get(name, 0) + report.runs.get(name, 0) for name in sorted(names)},
+            self.sent_bytes + report.sent_bytes,
+            self.sent_files + report.sent_files,
+            tuple(ours + theirs for ours, theirs in zip(self.counts, lag, strict=True)),
+            self.total + report.lag.get("total", 0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `receive` last put in place here; `at` is wall time, 0 means never."""
+
+    at: float = 0.0
+    files: int = 0
+    sent_bytes: int = 0
+    took: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of it at one instant; replaced as a whole, so that another thread may read it without a lock."""
+
+    node: str
+    version: str
+    local_ip: str
+    remote_ip: str
+    epoch: int = 0
+    elector: ElectorReport | None = None
+    data: Data = Data(0, 0, "")
+    replication: ReplicationReport | None = None
+    replication_before: ReplicationTotals = ReplicationTotals()
+    replicator_running: bool = False
+    replicator_error: str = ""
+    applied: Applied = Applied()
+    checks: tuple[CheckState, ...] = ()
+    hooks: Mapping[Hook, HookTotals] = field(default_factory=lambda: dict.fromkeys(Hook, HookTotals()))
+    failovers: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    takeover_counts: tuple[int, ...] = (0,) * (len(TAKEOVER_BOUNDS) + 1)
+    takeover_total: float = 0.0
+    reload_ok: bool = True
+    reload_note: str = ""
+    metrics_error: str = ""
+    log_dropped: int = 0
+    history: int = 0
+    stopping: bool = False
+
+    @property
+    def role(self) -> Role:
+        """The role last reported."""
+        return Role.INIT if self.elector is None else Role(self.elector.role)
+
+    @property
+    def known_epoch(self) -> int:
+        """The highest epoch this node has heard of, its own or a verified peer's."""
+        peer = self.peer
+        return max(self.epoch, int(peer.get("epoch", 0)) if peer.get("heard_at") else 0)
+
+    @property
+    def peer(self) -> Mapping[str, Any]:
+        """What the elector knows of the peer."""
+        return {} if self.elector is None else self.elector.peer
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether both nodes hold the same tree: on the master the peer's confirmation, else what it announces."""
+        if self.role is Role.MASTER:
+            return self.replication is not None and self.replication.in_sync
+        digest = self.peer.get("digest", "")
+        return bool(digest) and bool(self.peer.get("alive")) and digest == self.data.digest
+
+    def fresh(self, now: Nanos) -> bool:
+        """Whether the elector was seen to work just now."""
+        return self.elector is not None and now - self.elector.at < FRESH
+
+    def with_role(self, change: RoleChange) -> "Snapshot":
+        """Count a change of role. The first decision after a start is no failover."""
+        counts, total, failovers = self.takeover_counts, self.takeover_total, dict(self.failovers)
+        if change.old != Role.INIT and change.new != Role.INIT:
+            label = (Role(change.new).word, change.reason)
+            failovers[label] = failovers.get(label, 0) + 1
+        if change.new == Role.MASTER and change.reason in (Reason.PEER_SILENT, Reason.PEER_RESIGNED):
+            takeover = Histogram(TAKEOVER_BOUNDS, list(counts), total)
+            takeover.observe((change.silent + change.took) / SECOND)
+            counts, total = tuple(takeover.counts), takeover.total
+        return replace(
+            self,
+            epoch=max(self.epoch, change.epoch),
+            failovers=failovers,
+            takeover_counts=counts,
+            takeover_total=total,
+        )
+
+
+class Board:
+    """Holds the newest snapshot. Written by one thread; any thread may read `now`."""
+
+    def __init__(self, first: Snapshot) -> None:
+        self.now = first
+
+    def update(self, **changes: Any) -> None:
+        """Replace some of its fields."""
+        self.now = replace(self.now, **changes)
+
+
+def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
+    """Return the status as JSON. Instants are seconds since 1970, null for never."""
+    report = snapshot.elector
+    return {
+        "node": snapshot.node,
+        "version": snapshot.version,
+        "role": snapshot.role.word,
+        "since": None if report is None else round(wall - (now - report.since) / SECOND, 1),
+        "reason": "" if report is None else report.reason,
+        "detail": "" if report is None else report.detail,
+        "epoch": snapshot.epoch,
+        "generation": snapshot.data.generation,
+        "data": {
+            "epoch": snapshot.data.data_epoch,
+            "generation": snapshot.data.generation,
+            "digest": snapshot.data.digest,
+        },
+        "peer": _peer(snapshot, now),
+        "addresses": [] if report is None else report.addresses,
+        "replication": _replication(snapshot, now),
+        "checks": [{"name": one.name, "healthy": one.healthy, "detail": one.detail} for one in snapshot.checks],
+        "faults": [] if report is None else [{"fault": one[0], "detail": one[1]} for one in report.faults],
+        "hooks": {
+            hook.value: {"last": one.last, "failures": one.failures} for hook, one in sorted(snapshot.hooks.items())
+        },
+        "elector": {
+            "fresh": snapshot.fresh(now),
+            "silent_seconds": None if report is None else round((now - report.at) / SECOND, 3),
+            "realtime": report is not None and report.realtime,
+        },
+        "counters": {} if report is None else report.counters,
+        "problems": problems(snapshot, now),
+    }
+
+
+def _peer(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
+    peer = snapshot.peer
+    heard_at = int(peer.get("heard_at", 0))
+    return {
+        "address": peer.get("address") or snapshot.remote_ip,
+        "alive": bool(peer.get("alive")),
+        "heard": bool(peer.get("hears_us")),
+        "heard_seconds_ago": round((now - heard_at) / SECOND, 3) if heard_at else None,
+        "role": Role(peer["role"]).word if heard_at and "role" in peer else None,
+        "in_sync": snapshot.in_sync,
+        "version": peer.get("version") or None,
+        "epoch": int(peer.get("epoch", 0)),
+        "generation": int(peer.get("generation", 0)),
+    }
+
+
+def _replication(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
+    report = snapshot.replication
+    if snapshot.role is not Role.MASTER or report is None:
+        return {
+            "running": snapshot.replicator_running,
+            "in_sync": snapshot.in_sync,
+            "lag_seconds": None,
+            "last_success": snapshot.applied.at or None,
+            "last_error": snapshot.replicator_error,
+            "pending": 0,
+            "oldest_pending_seconds": 0.0,
+        }
+    return {
+        "running": snapshot.replicator_running,
+        "in_sync": report.in_sync,
+        "lag_seconds": round(report.lag_seconds, 3),
+        "last_success": report.last_success or None,
+        "last_error": snapshot.replicator_error or report.last_error,
+        "pending": report.pending,
+        "oldest_pending_seconds": round((now - report.pending_since) / SECOND, 3) if report.pending_since else 0.0,
+    }
+
+
+def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
+    """Return what a person should know first, the worst first, each a sentence."""
+    report = snapshot.elector
+    if report is None:
+        return ["the elector has not reported yet"]
+    found = []
+    if not snapshot.fresh(now):
+        silent = (now - report.at) / SECOND
+        found.append(
+            f"the elector has not reported for {silent:.0f} s: what follows is old, its addresses have expired"
+        )
+    found += [f"{fault}: {detail}" if detail else fault for fault, detail in report.faults]
+    found += _peer_problems(snapshot, report)
+    found += [f"check {one.name}: {one.detail}" for one in snapshot.checks if not one.healthy]
+    if snapshot.role is Role.MASTER:
+        error = snapshot.replicator_error or (snapshot.replication.last_error if snapshot.replication else "")
+        if error:
+            found.append(f"replication: {error}")
+    found += [f"the last {hook.value} hook: {one.last}" for hook, one in snapshot.hooks.items() if _failed(one)]
+    if not snapshot.reload_ok:
+        found.append(f"the configuration file is not in force: {snapshot.reload_note}")
+    found += [f"metrics: {snapshot.metrics_error}"] if snapshot.metrics_error else []
+    return found
+
+
+def _failed(totals: HookTotals) -> bool:
+    return totals.last in (Outcome.FAILED, Outcome.TIMEOUT)
+
+
+def _peer_problems(snapshot: Snapshot, report: ElectorReport) -> list[str]:
+    peer = snapshot.peer
+    address = peer.get("address") or snapshot.remote_ip
+    if not peer.get("alive"):
+        wrong_key = report.counters.get("dropped.bad_key", 0)
+        hint = f" ({wrong_key} packets had another key)" if wrong_key else ""
+        return [f"the peer {address} is not heard{hint}"]
+    if not peer.get("hears_us"):
+        return [f"the peer {address} is heard but does not hear this node"]
+    if snapshot.role is Role.MASTER and peer.get("role") == Role.MASTER:
+        return [f"the peer {address} is master as well"]
+    return []

@@ -1,0 +1,32 @@
+"""Arithmetic of the election's timers, in integer nanoseconds."""
+
+from skd_cluster.core.model import Nanos
+
+FAR = Nanos(1 << 62)
+"""A deadline that never comes."""
+
+SKEW_SHARE = 8
+"""The less preferred node waits an eighth of an interval longer.
+
+RFC 9568 section 6.1 spreads up to a whole interval by priority, so that many backups do not promote together. A pair has
+one backup; its skew only has to be longer than a packet's flight, should both nodes be without a master.
+"""
+
+
+def skew(interval: Nanos, *, preferred: bool) -> Nanos:
+    """Return what a node waits beyond the dead interval: nothing for the preferred one."""
+    return Nanos(0 if preferred else interval // SKEW_SHARE)
+
+
+def dead_interval(interval: Nanos, dead_ratio: int, *, preferred: bool) -> Nanos:
+    """Return how long a master that advertises each `interval` may be silent before it is taken for lost."""
+    return Nanos(interval * dead_ratio + skew(interval, preferred=preferred))
+
+
+def next_paced(due: Nanos, interval: Nanos, now: Nanos) -> Nanos:
+    """Return when to send again after the advertisement that was due at `due` went out at `now`.
+
+    The pace is absolute, so lateness does not add up; after a whole missed interval it starts anew.
+    """
+    following = Nanos(due + interval)
+    return following if following > now else Nanos(now + interval)
