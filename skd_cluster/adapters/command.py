@@ -82,8 +82,18 @@ class Running:
                 os.killpg(self.pid, number)
 
     def read(self) -> bytes:
-        """Return output that is there now, b"" if there is none or no more to come."""
-        return b"" if self.output is None else drain(self.output)
+        """Return output that is there now, b"" for none. At its end `output` becomes None: nothing left to wait for."""
+        found, ended = (b"", False) if self.output is None else drain(self.output)
+        if ended:
+            self.output = None
+        return found
+
+    def read_errors(self) -> bytes:
+        """As `read`, of its standard error."""
+        found, ended = (b"", False) if self.errors is None else drain(self.errors)
+        if ended:
+            self.errors = None
+        return found
 
     def close_input(self) -> None:
         """Let the program see the end of its input."""
@@ -108,22 +118,18 @@ class Running:
         return self._code
 
 
-def drain(descriptor: int, limit: int = 1 << 20) -> bytes:
-    """Return what a non-blocking descriptor has now, at most about `limit` bytes; b"" for nothing or end of file."""
+def drain(descriptor: int, limit: int = 1 << 20) -> tuple[bytes, bool]:
+    """Return what a non-blocking descriptor has now, at most about `limit` bytes, and whether that was its end."""
     found = bytearray()
     while len(found) < limit:
         try:
             chunk = os.read(descriptor, _CHUNK)
         except (BlockingIOError, InterruptedError):
-            break
-        except OSError as error:
-            if error.errno == errno.EIO:
-                break
-            raise
+            return bytes(found), False
         if not chunk:
-            break
+            return bytes(found), True
         found += chunk
-    return bytes(found)
+    return bytes(found), False
 
 
 def start(

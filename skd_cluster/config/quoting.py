@@ -15,7 +15,7 @@ MAX_VALUE = 16_384
 
 _DOUBLE = '"'
 _SINGLE = "'"
-_TYPOGRAPHIC_DOUBLE = "“”„‟«»″＂"
+_TYPOGRAPHIC_DOUBLE = "“”„‟«»″＂"  # noqa: RUF001 -- these are what is looked for
 _TYPOGRAPHIC_SINGLE = "‘’‚‛‹›′＇"  # noqa: RUF001 -- these are what is looked for
 OPENING = _DOUBLE + _SINGLE + _TYPOGRAPHIC_DOUBLE + _TYPOGRAPHIC_SINGLE
 
@@ -160,7 +160,7 @@ def _escape(letter: str) -> tuple[str | None, Remark | None]:
 
 
 def _seen(token: re.Match[str]) -> str:
-    """What to show of a special variable: a lone sign with the character that made it one."""
+    """Return what to show of a special variable: a lone sign with the character that made it one."""
     raw = token.group()
     return raw if len(raw) > 1 else token.string[token.start() : token.end() + 1]
 

@@ -52,17 +52,17 @@ def parse(data: bytes, file: str) -> Parsed:
     """Read a file's bytes; `file` is its name in problems. Never raises, whatever the bytes; time grows with size."""
     report = Report(file)
     statements = parse_into(data, report)
-    return Parsed(statements, report.problems())
+    return Parsed(statements or (), report.problems())
 
 
-def parse_into(data: bytes, report: Report) -> tuple[Statement, ...]:
-    """Read a file's bytes as `parse` does, with the problems into a report that goes on."""
+def parse_into(data: bytes, report: Report) -> tuple[Statement, ...] | None:
+    """Read a file's bytes as `parse` does, with the problems into a report that goes on; None if it was not read."""
     if len(data) > MAX_BYTES:
         report.add(Remark(Kind.TOO_LONG, f"at most {MAX_BYTES} bytes", f"more than {MAX_BYTES} bytes"))
-        return ()
+        return None
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         report.add(Remark(Kind.NOT_UTF8, "UTF-8: save it again with that encoding", "UTF-16"), 1)
-        return ()
+        return None
     text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     return _Parser(text, report).run()
 
@@ -129,7 +129,7 @@ class _Parser:
         self._skip_statement()
 
     def _leading_words(self) -> str:
-        """What a stray statement is, without its values: one of them may be a password whose $ was forgotten."""
+        """Name a stray statement without its values: one of them may be a password whose $ was forgotten."""
         match = _LEADING_WORDS.match(self._text, self._pos)
         words = match.group().strip() if match else ""
         return words.split()[0] if is_secret(words) and words else words

@@ -78,7 +78,7 @@ class Snapshot:
     remote_ip: str
     epoch: int = 0
     elector: ElectorReport | None = None
-    data: Data = Data(0, 0, "")
+    data: Data = field(default_factory=lambda: Data(0, 0, ""))
     replication: ReplicationReport | None = None
     replication_before: ReplicationTotals = ReplicationTotals()
     replicator_running: bool = False
@@ -127,7 +127,7 @@ class Snapshot:
     def with_role(self, change: RoleChange) -> "Snapshot":
         """Count a change of role. The first decision after a start is no failover."""
         counts, total, failovers = self.takeover_counts, self.takeover_total, dict(self.failovers)
-        if change.old != Role.INIT and change.new != Role.INIT:
+        if change.old != change.new and Role.INIT not in (change.old, change.new):
             label = (Role(change.new).word, change.reason)
             failovers[label] = failovers.get(label, 0) + 1
         if change.new == Role.MASTER and change.reason in (Reason.PEER_SILENT, Reason.PEER_RESIGNED):

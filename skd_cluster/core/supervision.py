@@ -69,7 +69,7 @@ class ChildMachine:
         return self._end(now) if self.running else []
 
     def on_exit(self, now: Nanos) -> list[ChildAction]:
-        """It is gone, whether it was asked to go or not."""
+        """Take note that it is gone, whether it was asked to go or not."""
         asked = self._ending
         self.running = self._ending = False
         self._kill_at = None

@@ -17,7 +17,7 @@
             lab.power_off(lb1)
             eventually(lambda: lb2.role() == "master", what="lb2 took over")
             probe.wait_answer()
-            print(probe.gap_since(mark))                # "412.3 ms"; .ms, .seconds, .start, .lost
+            print(probe.gap_since(mark))                # "412.3 ms"; .ms .seconds .start .lost .sure
             print(watch.overlap_seconds(), watch.spans())
 
 Needs root, nothing of the host is touched: no network of it, no file outside /tmp, and all of it is gone after the
@@ -25,7 +25,7 @@ block, or when this program is killed. Two labs can run side by side. From a pla
 
 Machine (nodes and client)   own network, processes, hostname, IPC; own overlay of /etc /usr/local /var /root, own /run.
                              /tmp is shared with the host, everything else is the host's.
-    run(cmd, check, input, timeout, env) -> CompletedProcess, text; a string goes to bash; raises CommandFailed
+    run(cmd, check, input, timeout, env) -> CompletedProcess, text; a string goes to bash; raises CommandError
     popen(cmd, env, cwd, output, stdin=...) -> Process: pid (on the host), alive, send(signal), wait(), stdout
     path(inside) -> Path         the file from outside;  write(inside, text, mode)
     processes(), kill_everything(), pause(pid), resume(pid)        numbers are always the host's
@@ -45,7 +45,7 @@ Lab                              node(), client(), trust(), cut(m), mend(m), pow
 from .client import Client, Gap, Prober
 from .holders import HolderWatch, Span
 from .lab import Lab
-from .machine import CommandFailed, Machine, Process, why_not
+from .machine import CommandError, Machine, Process, why_not
 from .node import CLUSTER_CONF, CLUSTER_IP, CONFIG_TREE, RT_TABLES, STATUS_FILE, Node
 from .waiting import eventually
 
@@ -56,7 +56,7 @@ __all__ = [
     "RT_TABLES",
     "STATUS_FILE",
     "Client",
-    "CommandFailed",
+    "CommandError",
     "Gap",
     "HolderWatch",
     "Lab",

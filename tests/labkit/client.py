@@ -23,6 +23,7 @@ class Gap(NamedTuple):
     seconds: float
     start: float  # monotonic
     lost: int  # probes without an answer in it; none: the prober itself was held up
+    sure: float  # seconds from the first of these to the last: the address was gone for this long at least
 
     @property
     def ms(self) -> float:
@@ -37,19 +38,23 @@ def longest_gap(probes: Iterator[tuple[int, int]], since: int = 0) -> Gap:
 
     The stretch from the last answer to the newest probe counts too: an outage that is not over is seen.
     """
-    worst = Gap(0.0, since / 1e9, 0)
-    begin = sent = lost = 0
+    worst = Gap(0.0, since / 1e9, 0, 0.0)
+    begin = sent = 0
+    lost: list[int] = []
     for sent, answered in probes:
         begin = begin or max(sent, since)
         if not answered or answered - sent > LATE:
-            lost += 1
+            lost.append(sent)
             continue
-        if sent > since and sent - begin > worst.seconds * 1e9:
-            worst = Gap((sent - begin) / 1e9, begin / 1e9, lost)
-        begin, lost = sent, 0
-    if sent > since and sent - begin > worst.seconds * 1e9:
-        worst = Gap((sent - begin) / 1e9, begin / 1e9, lost)
-    return worst
+        if sent > since:
+            worst = max(worst, _gap(begin, sent, lost))
+        begin, lost = sent, []
+    return max(worst, _gap(begin, sent, lost)) if sent > since else worst
+
+
+def _gap(begin: int, end: int, lost: list[int]) -> Gap:
+    sure = (lost[-1] - lost[0]) / 1e9 if lost else 0.0
+    return Gap((end - begin) / 1e9, begin / 1e9, len(lost), sure)
 
 
 class Prober:
@@ -65,7 +70,7 @@ class Prober:
 
     def __enter__(self) -> Self:
         inside = f"/run/probe-{time.monotonic_ns()}"
-        with open(self._client.path(inside), "w+b") as file:
+        with self._client.path(inside).open("w+b") as file:
             file.truncate(8 + 16 * self._capacity)
             self._slots = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
         arguments = [self._address, inside, str(round(self._interval * 1_000_000)), str(self._capacity)]

@@ -1,6 +1,7 @@
 """Which nodes hold an address, and when: from the kernel's own events, not by asking now and then."""
 
 import ctypes
+import itertools
 import os
 import select
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -73,7 +75,7 @@ class HolderWatch:
         """Return the history as consecutive spans, the last one up to now."""
         self._check()
         events = [*self._events, (time.monotonic(), frozenset())]
-        spans = [Span(start, end, who) for (start, who), (end, _) in zip(events, events[1:], strict=False)]
+        spans = [Span(start, end, who) for (start, who), (end, _) in itertools.pairwise(events)]
         return [Span(max(since, start), end, who) for start, end, who in spans if end > since]
 
     def overlap_seconds(self, since: float = 0.0) -> float:
@@ -129,7 +131,7 @@ class HolderWatch:
 def _open_in(pid: int) -> socket.socket:
     """Return a netlink socket of that process's network that already asked for all addresses."""
     libc = ctypes.CDLL(None, use_errno=True)
-    with open(f"/proc/{pid}/ns/net") as there:
+    with Path(f"/proc/{pid}/ns/net").open() as there:
         if libc.setns(there.fileno(), CLONE_NEWNET):  # of this thread only, which ends with the watch
             raise OSError(ctypes.get_errno(), f"setns to the network of {pid}")
     link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)

@@ -1,8 +1,8 @@
 """The lab: a switch in a namespace of its own, and machines plugged into it."""
 
 import subprocess
-from types import TracebackType
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from .client import Client

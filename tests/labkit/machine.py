@@ -29,7 +29,7 @@ CLEAN_ENVIRONMENT: Final = {
 Command = Sequence[str | Path] | str
 
 
-class CommandFailed(AssertionError):
+class CommandError(AssertionError):
     """A command on a machine ended otherwise than it should have; the message holds all it said."""
 
 
@@ -71,12 +71,12 @@ class Process:
                 os.kill(self._entering.pid, signal.SIGCONT)
 
     def wait(self, within: float = 10.0) -> int:
-        """Return the exit code, negative for a signal; CommandFailed when it takes longer."""
+        """Return the exit code, negative for a signal; CommandError when it takes longer."""
         self._wake()
         try:
             return self._entering.wait(within)
         except subprocess.TimeoutExpired:
-            raise CommandFailed(f"{self._what}: still running after {within} s") from None
+            raise CommandError(f"{self._what}: still running after {within} s") from None
 
     def communicate(self, text: str | None, within: float) -> tuple[str, str]:
         """Feed and read the program to its end, which is SIGKILL after `within` seconds."""
@@ -85,7 +85,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             said, complained = self._entering.communicate(timeout=1)
-            raise CommandFailed(f"{self._what}: still running after {within} s\n{said}{complained}") from None
+            raise CommandError(f"{self._what}: still running after {within} s\n{said}{complained}") from None
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
@@ -132,7 +132,7 @@ class Machine:
         if not said.strip().isdigit():
             self._holder.kill()
             self._holder.wait()
-            raise CommandFailed(f"{self.name}: no namespaces, see above")
+            raise CommandError(f"{self.name}: no namespaces, see above")
         self._init_pid = int(said)
 
     def close(self) -> None:
@@ -223,7 +223,7 @@ class Machine:
         timeout: float = 30.0,
         env: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end. CommandFailed with all its output if it fails (unless `check` is off) or hangs."""
+        """Run a command to its end. CommandError with all its output if it fails (unless `check` is off) or hangs."""
         pipe = subprocess.PIPE
         process = self.popen(
             command, env=env, stdin=subprocess.DEVNULL if input is None else pipe, stdout=pipe, stderr=pipe
@@ -231,7 +231,7 @@ class Machine:
         out, err = process.communicate(input, timeout)
         code = process.wait()
         if check and code:
-            raise CommandFailed(f"{self.name}: {command!r} ended with {code}\n{out}{err}")
+            raise CommandError(f"{self.name}: {command!r} ended with {code}\n{out}{err}")
         return subprocess.CompletedProcess(command, code, out, err)
 
     def path(self, inside: str | Path) -> Path:
@@ -262,20 +262,20 @@ class Machine:
         file = self.path(inside)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as stream:
-            os.fchmod(stream.fileno(), mode)
-            stream.write(content)
+        file.touch(mode & 0o700)
+        file.chmod(mode)
+        file.write_text(content)
         return file
 
     def processes(self) -> dict[int, str]:
         """Return every process of the machine but the first one: its number on the host, and its name."""
-        space = os.stat(f"/proc/{self.pid}/ns/pid").st_ino
+        space = Path(f"/proc/{self.pid}/ns/pid").stat().st_ino
         found = {}
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit() or int(folder.name) == self.pid:
                 continue
             with suppress(OSError):  # it ended meanwhile
-                if os.stat(folder / "ns/pid").st_ino == space:
+                if (folder / "ns/pid").stat().st_ino == space:
                     found[int(folder.name)] = (folder / "comm").read_text().rstrip("\n")
         return found
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.fixtures.skudonet_tree import TreeFacts, make_tree, rt_tables_text
 
-from .machine import REPOSITORY, Command, CommandFailed, Machine, Process
+from .machine import REPOSITORY, Command, CommandError, Machine, Process
 from .notify import NotifySocket
 from .waiting import eventually
 
@@ -105,9 +105,9 @@ class Node(Machine):
 
     def trust(self, other: "Node") -> None:
         """Let root of `other` log in here, and root here know the host key of `other`."""
-        with open(self.path("/root/.ssh/authorized_keys"), "a") as file:
+        with self.path("/root/.ssh/authorized_keys").open("a") as file:
             file.write(other.path(f"{ROOT_KEY}.pub").read_text())
-        with open(self.path("/root/.ssh/known_hosts"), "a") as file:
+        with self.path("/root/.ssh/known_hosts").open("a") as file:
             file.write(f"{other.address},{other.name} {other.path(f'{HOST_KEY}.pub').read_text()}")
 
     def start_sshd(self) -> None:
@@ -156,7 +156,7 @@ class Node(Machine):
         if "READY=1" in self.notified:
             return True
         if not daemon.alive:
-            raise CommandFailed(f"the daemon ended with {daemon.wait()}:\n{self.output()[-2000:]}")
+            raise CommandError(f"the daemon ended with {daemon.wait()}:\n{self.output()[-2000:]}")
         raise AssertionError(f"said {self.notified}, printed {self.output()[-2000:]!r}")
 
     @property
@@ -200,7 +200,7 @@ class Node(Machine):
             return ""
 
     def status(self) -> dict[str, Any]:
-        """Return what `skd-cluster status --json` says; CommandFailed when it fails."""
+        """Return what `skd-cluster status --json` says; CommandError when it fails."""
         facts: dict[str, Any] = json.loads(self.run(["skd-cluster", "status", "--json"]).stdout)
         return facts
 

@@ -1,0 +1,56 @@
+"""Which configuration this node holds, across restarts, and who may change it: `data.json` and `tree.lock`."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from skd_cluster.adapters.atomic import write_atomic
+from skd_cluster.core.model import DataVersion
+
+
+class BusyError(Exception):
+    """Somebody else is changing the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataState:
+    """A version and the digest of the tree that has it."""
+
+    version: DataVersion = DataVersion()
+    digest: str = ""
+
+
+def read_state(state_dir: Path) -> DataState:
+    """Return what was last recorded; the oldest version there is if nothing was, or nothing legible."""
+    try:
+        found = json.loads((state_dir / "data.json").read_text())
+        version = DataVersion(int(found["epoch"]), int(found["generation"]))
+        return DataState(version, str(found["digest"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return DataState()
+
+
+def write_state(state_dir: Path, state: DataState) -> None:
+    """Record durably. Raises OSError."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    found = {"epoch": state.version.epoch, "generation": state.version.generation, "digest": state.digest}
+    write_atomic(state_dir / "data.json", json.dumps(found).encode() + b"\n", mode=0o600)
+
+
+@contextmanager
+def tree_lock(state_dir: Path) -> Iterator[None]:
+    """Hold the tree while it is changed or its version recorded. Raises BusyError at once if somebody else does."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(state_dir / "tree.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError("the tree is being changed by another process") from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,287 @@
+"""The metrics: read from the last snapshot at each scrape, served by threads that a slow client cannot exhaust."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CollectorRegistry, MetricsHandler
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from skd_cluster.core.histogram import (
+    JITTER_BOUNDS,
+    LAG_BOUNDS,
+    LATENESS_BOUNDS,
+    TAKEOVER_BOUNDS,
+    Histogram,
+    histogram_from,
+)
+from skd_cluster.core.model import SECOND, DropReason, Nanos, Reason, Role
+from skd_cluster.core.status import HOOK_BOUNDS, Snapshot
+
+PREFIX = "skd_cluster_"
+_WORDS = tuple(role.word for role in (Role.MASTER, Role.BACKUP, Role.FAULT, Role.STANDBY))
+_RESULTS = ("failed", "ok", "refused")
+_CONNECTIONS = 8
+_PATIENCE = 5.0
+"""Seconds a client may take for its request and for each part of the answer."""
+
+_EXPECTED = (
+    (Role.MASTER.word, Reason.PEER_SILENT),
+    (Role.MASTER.word, Reason.PEER_RESIGNED),
+    (Role.BACKUP.word, Reason.COMMAND),
+    (Role.BACKUP.word, Reason.RIVAL_WON),
+    (Role.FAULT.word, Reason.FAULT),
+    (Role.STANDBY.word, Reason.STANDBY),
+)
+"""Failovers that are at zero before they happen, so that the first one is seen as an increase."""
+
+Sample = tuple[Sequence[str], float]
+
+
+def collect(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
+    """Yield every metric of a snapshot. All names are there from the start."""
+    yield from _about_the_node(snapshot)
+    yield from _about_the_election(snapshot)
+    yield from _about_addresses(snapshot)
+    yield from _about_replication(snapshot, now)
+    yield from _about_the_service(snapshot)
+
+
+def _gauge(name: str, text: str, samples: Iterable[Sample] | float, labels: Sequence[str] = ()) -> Metric:
+    return _filled(GaugeMetricFamily(PREFIX + name, text, labels=labels), samples)
+
+
+def _counter(name: str, text: str, samples: Iterable[Sample] | float, labels: Sequence[str] = ()) -> Metric:
+    return _filled(CounterMetricFamily(PREFIX + name, text, labels=labels), samples)
+
+
+def _filled(family: Any, samples: Iterable[Sample] | float) -> Metric:
+    for labels, value in [((), samples)] if isinstance(samples, (int, float)) else samples:
+        family.add_metric(labels, value)
+    metric: Metric = family
+    return metric
+
+
+def _histogram(
+    name: str, text: str, found: Iterable[tuple[Sequence[str], Histogram]], labels: Sequence[str] = ()
+) -> Metric:
+    family = HistogramMetricFamily(PREFIX + name, text, labels=labels)
+    for values, histogram in found:
+        family.add_metric(values, histogram.cumulative(), histogram.total)
+    return family
+
+
+def _reported(bounds: tuple[float, ...], reported: dict[str, Any]) -> Histogram:
+    counts = reported.get("counts", ())
+    return (
+        histogram_from(bounds, counts, reported.get("total", 0.0)) if len(counts) > len(bounds) else Histogram(bounds)
+    )
+
+
+def _about_the_node(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _gauge("build_info", "Always 1; the version is the label.", [((snapshot.version,), 1)], ["version"])
+    word = snapshot.role.word if snapshot.elector is not None else ""
+    yield _gauge(
+        "role", "1 for the role this node has, 0 for the others.", [((one,), word == one) for one in _WORDS], ["role"]
+    )
+    counts = {(to, str(reason)): 0 for to, reason in _EXPECTED} | dict(snapshot.failovers)
+    yield _counter("failovers", "Changes of role after the first decision.", sorted(counts.items()), ["to", "reason"])
+    yield _gauge("epoch", "The mastership this node knows of; each promotion adds one.", snapshot.epoch)
+    takeover = histogram_from(TAKEOVER_BOUNDS, snapshot.takeover_counts, snapshot.takeover_total)
+    yield _histogram(
+        "takeover_seconds", "From the last word of the lost master to all addresses held here.", [((), takeover)]
+    )
+    yield _gauge(
+        "takeover_confirmed_seconds", "Until the gateway answered to this node after the last takeover; 0 before.", 0.0
+    )
+
+
+def _about_the_election(snapshot: Snapshot) -> Iterator[Metric]:
+    report = snapshot.elector
+    counters = report.counters if report else {}
+    yield _counter("advertisements_sent", "Advertisements and hellos sent.", counters.get("sent", 0))
+    yield _counter("advertisements_received", "Verified packets of the peer.", counters.get("received", 0))
+    reasons = sorted({*DropReason, *(name[8:] for name in counters if name.startswith("dropped."))})
+    yield _counter(
+        "advertisements_dropped",
+        "Packets that were not believed, by the reason.",
+        [((str(reason),), counters.get(f"dropped.{reason}", 0)) for reason in reasons],
+        ["reason"],
+    )
+    jitter = _reported(JITTER_BOUNDS, report.jitter if report else {})
+    lateness = _reported(LATENESS_BOUNDS, report.lateness if report else {})
+    yield _histogram(
+        "advertisement_jitter_seconds", "How far received packets were off the sender's interval.", [((), jitter)]
+    )
+    yield _histogram("elector_lateness_seconds", "How late the elector's loop woke up.", [((), lateness)])
+    peer = snapshot.peer
+    yield _gauge("peer_up", "Whether the peer is heard.", bool(peer.get("alive")))
+    yield _gauge("peer_hears_us", "Whether the peer says that it hears this node.", bool(peer.get("hears_us")))
+    yield _gauge(
+        "realtime_scheduling", "Whether the elector runs under real-time scheduling.", bool(report and report.realtime)
+    )
+
+
+def _about_addresses(snapshot: Snapshot) -> Iterator[Metric]:
+    report = snapshot.elector
+    counters = report.counters if report else {}
+    held = {str(one["address"]): bool(one.get("held")) for one in report.addresses} if report else {}
+    yield _gauge(
+        "address_held",
+        "Whether this node holds the floating address.",
+        [((address,), value) for address, value in held.items()],
+        ["address"],
+    )
+    yield _counter(
+        "address_lease_renewals", "Renewals of the lifetime of addresses.", counters.get("lease_renewals", 0)
+    )
+    yield _counter(
+        "foreign_arp", "Times that somebody else claimed a floating address by ARP.", counters.get("foreign_arp", 0)
+    )
+
+
+def _about_replication(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
+    report = snapshot.replication
+    totals = snapshot.replication_before.plus(report)
+    lag = histogram_from(LAG_BOUNDS, totals.counts, totals.total)
+    yield _histogram("replication_lag_seconds", "From a change here to the peer's confirmation.", [((), lag)])
+    pending = report.pending_since if report else 0
+    yield _gauge(
+        "replication_oldest_pending_seconds",
+        "Age of the oldest change that the peer has not confirmed; 0 when there is none.",
+        max(0.0, (now - pending) / SECOND) if pending else 0.0,
+    )
+    yield _gauge("replication_in_sync", "Whether both nodes are known to hold the same tree.", snapshot.in_sync)
+    results = sorted({*_RESULTS, *totals.runs})
+    yield _counter(
+        "replication_runs",
+        "Batches sent, by how they ended.",
+        [((result,), totals.runs.get(result, 0)) for result in results],
+        ["result"],
+    )
+    yield _counter("replication_bytes", "Bytes of files sent.", totals.sent_bytes)
+    yield _counter("replication_files", "Files sent.", totals.sent_files)
+    yield _gauge("history_generations", "Generations kept on this node.", snapshot.history)
+
+
+def _about_the_service(snapshot: Snapshot) -> Iterator[Metric]:
+    hooks = sorted(snapshot.hooks.items())
+    yield _histogram(
+        "hook_duration_seconds",
+        "How long hooks ran.",
+        [((hook,), histogram_from(HOOK_BOUNDS, one.counts, one.total)) for hook, one in hooks],
+        ["hook"],
+    )
+    yield _counter(
+        "hook_failures",
+        "Hooks that failed or took too long.",
+        [((hook,), one.failures) for hook, one in hooks],
+        ["hook"],
+    )
+    yield _gauge(
+        "check_healthy",
+        "The verdict of each health check.",
+        [((one.name,), one.healthy) for one in snapshot.checks],
+        ["check"],
+    )
+    yield _gauge(
+        "config_last_reload_successful", "Whether the configuration file is the one in force.", snapshot.reload_ok
+    )
+    yield _counter(
+        "log_lines_dropped", "Lines that were lost because the journal did not take them.", snapshot.log_dropped
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotCollector(Collector):
+    """What the registry asks at each scrape."""
+
+    snapshot: Callable[[], Snapshot]
+    clock: Callable[[], Nanos]
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics of this moment."""
+        return collect(self.snapshot(), self.clock())
+
+
+class _Server(ThreadingHTTPServer):
+    """At most a few connections at once: what comes above that is refused, not queued."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._free = threading.BoundedSemaphore(_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve in a thread, if there is one free."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Give the place back afterwards."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that hangs up is no event of ours."""
+
+
+class MetricsServer:
+    """Serves `/metrics` on one address, in threads."""
+
+    def __init__(self, listen: tuple[str, int], snapshot: Callable[[], Snapshot], clock: Callable[[], Nanos]) -> None:
+        registry = CollectorRegistry()
+        registry.register(SnapshotCollector(snapshot, clock))
+        self._handler = type("Handler", (MetricsHandler.factory(registry),), {"timeout": _PATIENCE})
+        self._listen = listen
+        self._server: _Server | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether it serves."""
+        return self._server is not None
+
+    def open(self) -> None:
+        """Begin to serve. Raises OSError when the address or port is not to be had."""
+        self._server = _Server(self._listen, self._handler)
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving; answers under way end with the process."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+def reference() -> str:
+    """Return docs/metrics.md, made from what a scrape of a fresh service has."""
+    lines = [
+        "# Metrics",
+        "",
+        "Made from the code; a test keeps it so. Served on `metrics_listen` as `/metrics`.",
+        "",
+        "| name | type | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for metric in collect(Snapshot("", "", "", ""), Nanos(0)):
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        labels = ", ".join(f"`{one}`" for one in getattr(metric, "_labelnames", ()))
+        lines.append(f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |")
+    return "\n".join(lines) + "\n"

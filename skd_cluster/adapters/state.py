@@ -1,0 +1,79 @@
+"""What outlives the service: the epoch and the standby mark; and a thread, since a disk may hang."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from skd_cluster.adapters.atomic import write_atomic
+
+
+def read_epoch(state_dir: Path) -> int:
+    """Return the highest epoch this node took part in, 0 when there is none. Raises OSError on an unreadable file."""
+    try:
+        text = (state_dir / "epoch").read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return 0
+    return int(text) if text.isdigit() else 0
+
+
+def read_standby(state_dir: Path) -> bool:
+    """Whether the administrator took this node out."""
+    return (state_dir / "standby").exists()
+
+
+def count_history(state_dir: Path) -> int:
+    """Return how many generations are kept."""
+    try:
+        return sum(1 for one in (state_dir / "history").iterdir() if one.is_dir())
+    except OSError:
+        return 0
+
+
+class FileWriter:
+    """Writes small files in a thread of its own: the newest content of a path wins, earlier ones may never be seen."""
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        self._failed = failed
+        self._wanted: dict[Path, tuple[bytes | None, bool]] = {}
+        self._wake = threading.Condition()
+        self._busy = False
+        self._thread = threading.Thread(target=self._write, name="files", daemon=True)
+
+    def start(self) -> None:
+        """Start writing."""
+        self._thread.start()
+
+    def put(self, path: Path, content: bytes, *, durable: bool) -> None:
+        """Want `content` in the file."""
+        self._want(path, content, durable=durable)
+
+    def remove(self, path: Path) -> None:
+        """Want no such file."""
+        self._want(path, None, durable=False)
+
+    def flush(self, patience: float) -> bool:
+        """Wait until all is written, at most `patience` seconds; return whether it is."""
+        with self._wake:
+            return self._wake.wait_for(lambda: not self._wanted and not self._busy, patience)
+
+    def _want(self, path: Path, content: bytes | None, *, durable: bool) -> None:
+        with self._wake:
+            self._wanted[path] = (content, durable)
+            self._wake.notify_all()
+
+    def _write(self) -> None:
+        while True:
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
+                self._wake.wait_for(lambda: bool(self._wanted))
+                path = next(iter(self._wanted))
+                content, durable = self._wanted.pop(path)
+                self._busy = True
+            try:
+                if content is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    write_atomic(path, content, durable=durable)
+            except OSError as error:
+                self._failed(f"cannot write {path}: {error.strerror}")

@@ -1,0 +1,212 @@
+"""Reads a tree into a manifest, quickly the second time and never wrongly.
+
+A content is read again unless inode, size and both times are those of the last reading. A file whose change time is
+younger than the clock's grain at the time of reading could change again and keep them: it is not remembered ("racy" in
+git's words). The change time decides, not the modification time, since programs may set the latter.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skd_cluster.adapters.clock import wall
+from skd_cluster.config.schema import Config
+from skd_cluster.core.manifest import Entry, Kind, content_of
+from skd_cluster.core.merge import MERGES
+from skd_cluster.core.model import SECOND
+from skd_cluster.core.scope import CONFIG, EXTRA, RT_TABLES, Scope, Verdict
+
+GRAIN = 20_000_000
+"""Nanoseconds. The kernel stamps files with the time of its last tick: at most 10 ms old with 100 Hz."""
+
+_CHUNK = 1 << 20
+
+
+class ChangingError(Exception):
+    """A file changed while it was read."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """A tree as it was found, by key.
+
+    Beside the manifest: what could not be read and why, what changed while it was read or was not to be looked at yet,
+    what is of a kind that does not travel, and the folders that were listed.
+    """
+
+    manifest: dict[str, Entry] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    changing: set[str] = field(default_factory=set)
+    skipped: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Keys of which nothing may be concluded."""
+        return frozenset(self.changing | self.unreadable.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read, and of which state of the file."""
+
+    stamp: tuple[int, int, int, int, int]
+    content: str
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int, int, int]:
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def roots_of(config: Config) -> dict[str, str]:
+    """Return where each root of the scope is here. A root that is a link stands for what it leads to."""
+    places = {CONFIG: config.configdir, RT_TABLES: config.rttables}
+    places |= {f"{EXTRA}{path}": path for path in config.replicate}
+    return {key: os.path.realpath(path) for key, path in places.items()}
+
+
+def scope_of(config: Config) -> Scope:
+    """Return the configured rules."""
+    return Scope.of(config.exclude, tuple(str(path) for path in config.replicate))
+
+
+class Tree:
+    """The replicated paths of this node."""
+
+    def __init__(self, roots: Mapping[str, str], scope: Scope) -> None:
+        self.roots = dict(roots)
+        self.scope = scope
+        self._known: dict[str, _Known] = {}
+        self._verdicts: dict[tuple[str, bool], Verdict] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> "Tree":
+        """Return the tree a configuration describes."""
+        return cls(roots_of(config), scope_of(config))
+
+    def path(self, key: str) -> str:
+        """Return where a key is here. Raises KeyError if this node has no such root."""
+        root = self.scope.root_of(key)
+        if root is None:
+            raise KeyError(key)
+        return self.roots[root] + key[len(root) :]
+
+    def key(self, path: str) -> str | None:
+        """Return the key of an absolute path, None if it is not below a root."""
+        for key, place in self.roots.items():
+            if path == place or path.startswith(f"{place}/"):
+                return key + path[len(place) :]
+        return None
+
+    def travels(self, key: str, *, folder: bool) -> bool:
+        """Return whether a key is replicated by its name."""
+        verdict = self._verdicts.get((key, folder))
+        if verdict is None:
+            verdict = self._verdicts[key, folder] = self.scope.verdict(key, folder=folder)
+        return verdict is Verdict.REPLICATED
+
+    def scan(self, hold: Collection[str] = ()) -> Scan:
+        """Read everything. `hold` are keys in the middle of being written: not looked at."""
+        found = Scan(changing=set(hold))
+        known: dict[str, _Known] = {}
+        for key, place in self.roots.items():
+            try:
+                state = Path(place).stat()
+            except OSError as error:
+                if key == CONFIG or not isinstance(error, FileNotFoundError):
+                    found.unreadable[key] = f"{place}: {error.strerror}"
+                continue
+            self._visit(key, place, state, found, known)
+        self._known = known
+        if len(self._verdicts) > 4 * len(found.manifest) + 1000:
+            self._verdicts.clear()
+        return found
+
+    def _visit(self, key: str, path: str, state: os.stat_result, found: Scan, known: dict[str, _Known]) -> None:
+        """Take one path into the scan, and a folder with all below it."""
+        folder = stat.S_ISDIR(state.st_mode)
+        if not self.travels(key, folder=folder):
+            return
+        try:
+            if folder:
+                found.manifest[key] = Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
+                self._list(key, path, found, known)
+            elif stat.S_ISREG(state.st_mode):
+                if key not in found.changing:
+                    self._file(key, path, state, found, known)
+            elif stat.S_ISLNK(state.st_mode):
+                target = os.readlink(path)  # noqa: PTH115 -- Path.readlink tidies the target
+                found.manifest[key] = Entry(Kind.LINK, 0, state.st_uid, state.st_gid, target, mtime=state.st_mtime_ns)
+            else:
+                found.skipped[key] = path
+        except FileNotFoundError:
+            found.manifest.pop(key, None)  # gone meanwhile
+        except ChangingError:
+            found.changing.add(key)
+        except OSError as error:
+            found.unreadable[key] = f"{path}: {error.strerror}"
+
+    def _list(self, key: str, path: str, found: Scan, known: dict[str, _Known]) -> None:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    state = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                self._visit(f"{key}/{entry.name}", entry.path, state, found, known)
+        found.folders[key] = path
+
+    def _file(self, key: str, path: str, state: os.stat_result, found: Scan, known: dict[str, _Known]) -> None:
+        stamp = _stamp(state)
+        before = self._known.get(key)
+        if before is not None and before.stamp == stamp:
+            known[key], content = before, before.content
+        else:
+            now = int(wall() * SECOND)
+            content = read_content(key, path, stamp)
+            if state.st_ctime_ns < now - GRAIN:
+                known[key] = _Known(stamp, content)
+        mode = stat.S_IMODE(state.st_mode)
+        found.manifest[key] = Entry(
+            Kind.FILE, mode, state.st_uid, state.st_gid, content, state.st_size, state.st_mtime_ns
+        )
+
+
+def read_content(key: str, path: str, expected: tuple[int, int, int, int, int] | None = None) -> str:
+    """Return what an entry says of a file's content. Raises ChangingError, OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        before = os.fstat(descriptor)
+        if expected is not None and _stamp(before) != expected:
+            raise ChangingError(path)
+        if key in MERGES:
+            content = content_of(key, _all(descriptor))
+        else:
+            total = hashlib.sha256()
+            while chunk := os.read(descriptor, _CHUNK):
+                total.update(chunk)
+            content = total.hexdigest()
+        if _stamp(os.fstat(descriptor)) != _stamp(before):
+            raise ChangingError(path)
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _all(descriptor: int) -> bytes:
+    found = bytearray()
+    while chunk := os.read(descriptor, _CHUNK):
+        found += chunk
+    return bytes(found)
+
+
+def read_file(path: str) -> bytes:
+    """Return a whole file, never through a link. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return _all(descriptor)
+    finally:
+        os.close(descriptor)

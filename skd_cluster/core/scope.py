@@ -1,0 +1,104 @@
+"""What is replicated, by name: the product's rules and the administrator's `exclude`.
+
+A key names a path the same way on both nodes: a root's name, then the path below it. The roots are `config` (the
+product's tree), `rt_tables` (one file), and `extra` followed by an absolute path for what `replicate` adds. Names that
+are not UTF-8 carry surrogate escapes.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, unique
+
+from skd_cluster.core.patterns import Pattern, excluded
+
+CONFIG = "config"
+RT_TABLES = "rt_tables"
+EXTRA = "extra"
+
+TEMPORARY = ".skd-"
+"""How names begin that this program makes for a moment next to a file."""
+
+_NODE_LOCAL = re.compile(r"[.#]*if_[^:/]*_conf[^:/]*")
+"""A NIC or a VLAN, and copies of its file (`if_eth0_conf.bak`): the product reads whatever contains `if_…_conf`."""
+
+_NODE_LOCAL_FOLDER = "local"
+
+_SCRATCH = tuple(
+    Pattern(text)
+    for text in (
+        "*~",
+        "#*#",
+        ".#*",
+        ".*.sw[a-p]",
+        ".*.swx",
+        "4913",  # vim tries with this name whether it may write
+        "waf_rulesets.build",  # the product assembles rules here and leaves it behind
+        f"{TEMPORARY}*",
+    )
+)
+
+
+@unique
+class Verdict(Enum):
+    """Whether a path travels, and if not, why."""
+
+    REPLICATED = "replicated"
+    NODE_LOCAL = "belongs to one node"
+    SCRATCH = "left by an editor or by the product"
+    EXCLUDED = "matches `exclude`"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The rules of one node. `extras` are the absolute paths of `replicate`."""
+
+    exclude: tuple[Pattern, ...] = ()
+    extras: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, exclude: Iterable[str], extras: Iterable[str] = ()) -> "Scope":
+        """Make the rules from the configured patterns and paths."""
+        return cls(tuple(Pattern(one) for one in exclude), tuple(extras))
+
+    def verdict(self, key: str, *, folder: bool) -> Verdict:
+        """Judge a key that is below a known root, or a root itself. A folder that stays takes all in it along."""
+        path = below_root(self, key)
+        if not path:
+            return Verdict.REPLICATED
+        top, _, rest = path.partition("/")
+        if key.startswith(f"{CONFIG}/"):
+            if top == _NODE_LOCAL_FOLDER and (rest or folder):
+                return Verdict.NODE_LOCAL
+            if _NODE_LOCAL.fullmatch(top):
+                return Verdict.NODE_LOCAL
+        if excluded(_SCRATCH, path, folder=folder):
+            return Verdict.SCRATCH
+        if excluded(self.exclude, path, folder=folder):
+            return Verdict.EXCLUDED
+        return Verdict.REPLICATED
+
+    def root_of(self, key: str) -> str | None:
+        """Return the root a key lies below or is, None if this node has no such root."""
+        for root in self.roots():
+            if key == root or key.startswith(f"{root}/"):
+                return root
+        return None
+
+    def roots(self) -> tuple[str, ...]:
+        """Return the roots of this node."""
+        return (CONFIG, RT_TABLES, *(f"{EXTRA}{path}" for path in self.extras))
+
+
+def below_root(scope: Scope, key: str) -> str:
+    """Return the path of a key below its root, empty for the root itself."""
+    return key[len(scope.root_of(key) or "") :].removeprefix("/")
+
+
+def sound(scope: Scope, key: str) -> bool:
+    """Return whether a key that came from outside is one: a known root, no empty name, no `.` or `..`, no NUL."""
+    root = scope.root_of(key)
+    if root is None or "\0" in key:
+        return False
+    rest = key[len(root) :]
+    return not rest or all(part not in ("", ".", "..") for part in rest[1:].split("/"))

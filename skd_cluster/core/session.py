@@ -1,0 +1,176 @@
+"""What the replicator and `skd-cluster receive` say to each other over ssh, as bytes and back.
+
+A frame is two 32-bit lengths in network order, a JSON header and raw bytes; the header's `kind` is the name of the class.
+The master speaks first (`Hello`), then `Ask` for the manifest or `Begin`, `Put`…, `Commit`. Each of `Hello`, `Ask` and
+`Commit` is answered by one message; `Begin` too, by `Ready`; anything may be answered by `Refused`.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from enum import StrEnum, unique
+from typing import Any, TypeAlias, get_origin
+
+PROTOCOL = 1
+"""Raised when an older side would misunderstand; a side refuses every other number."""
+
+_LENGTHS = struct.Struct("!II")
+_HEADER_LIMIT = 64 << 20
+_BODY_LIMIT = 16 << 20
+
+SMALL_FILES, SMALL_FILE, SMALL_TOTAL = 64, 1 << 20, 8 << 20
+"""A batch within all three goes through the session; a larger one by rsync."""
+
+
+@unique
+class Refusal(StrEnum):
+    """Why the receiving side did not do it. `Refused.text` says it to people."""
+
+    PROTOCOL = "protocol"
+    NOT_RUNNING = "not_running"
+    MASTER = "master"
+    OLD_EPOCH = "old_epoch"
+    SCOPE = "scope"
+    CHANGED = "changed"  # a content is not what the manifest says: it changed on its way
+    DIFFERS = "differs"  # applied, and yet the tree is another: somebody else writes there
+    BUSY = "busy"
+    NO_SPACE = "no_space"
+    READ_ONLY = "read_only"
+    PERMISSION = "permission"
+    FAILED = "failed"
+
+
+class ProtocolError(Exception):
+    """The other side sent what is no frame of ours. The session is of no use any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Both ways, first. The receiver adds its role and what it holds."""
+
+    protocol: int
+    software: str
+    epoch: int
+    role: str = ""
+    data_epoch: int = 0
+    generation: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """To the receiver: say what you hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The receiver's manifest, packed."""
+
+    entries: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """To the receiver: make an empty staging folder, if a master of this epoch may write to you."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The staging folder: rsync writes into `staging/KEY`."""
+
+    staging: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """To the receiver: the content of one file, for the staging folder."""
+
+    key: str
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """To the receiver: make these entries and deletions so, with what is staged; your tree then has this digest."""
+
+    epoch: int
+    data_epoch: int
+    generation: int
+    digest: str
+    entries: dict[str, Any]
+    fetch: list[str]
+    delete: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The receiver's tree, read afresh, has this digest. `kept` are deletions left undone, with why."""
+
+    digest: str
+    files: int
+    size: int
+    kept: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The receiver did not, and why: a `Refusal` and one clear line."""
+
+    reason: str
+    text: str
+
+
+Message: TypeAlias = Hello | Ask | Holds | Begin | Ready | Put | Commit | Confirm | Refused
+
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Hello, Ask, Holds, Begin, Ready, Put, Commit, Confirm, Refused)
+}
+
+
+def encode(message: Message) -> bytes:
+    """Return one frame."""
+    found = {one.name: getattr(message, one.name) for one in fields(message) if one.name != "body"}
+    body = message.body if isinstance(message, Put) else b""
+    header = json.dumps({"kind": type(message).__name__, **found}, separators=(",", ":")).encode()
+    return _LENGTHS.pack(len(header), len(body)) + header + body
+
+
+class Decoder:
+    """Bytes as they come to messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that are complete now. Raises ProtocolError, after which it must not be used."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTHS.size:
+            header_size, body_size = _LENGTHS.unpack_from(self._buffer)
+            if not 2 <= header_size <= _HEADER_LIMIT or body_size > _BODY_LIMIT:
+                raise ProtocolError(f"not a frame: {bytes(self._buffer[:60])!r}")
+            end = _LENGTHS.size + header_size + body_size
+            if len(self._buffer) < end:
+                return
+            header = bytes(self._buffer[_LENGTHS.size : _LENGTHS.size + header_size])
+            body = bytes(self._buffer[_LENGTHS.size + header_size : end])
+            del self._buffer[:end]
+            yield _message(header, body)
+
+
+def _message(header: bytes, body: bytes) -> Message:
+    try:
+        found = json.loads(header)
+        kind = _KINDS[found.pop("kind")]
+        if kind is Put:
+            found["body"] = body
+        known = {one.name: get_origin(one.type) or one.type for one in fields(kind)}
+        message = kind(**{name: value for name, value in found.items() if name in known})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ProtocolError(f"not a message: {header[:60]!r}") from error
+    for name, wanted in known.items():
+        if not (isinstance(wanted, type) and isinstance(getattr(message, name), wanted)):
+            raise ProtocolError(f"{kind.__name__}: {name} is no {wanted}")
+    return message

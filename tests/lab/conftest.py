@@ -1,0 +1,54 @@
+"""The lab's fixtures: a fresh laboratory for each test that asks for one."""
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.labkit import Client, Lab, Node, why_not
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _host_can_do_it() -> None:
+    """A host that cannot is a reason to skip for a developer, and a failure where the tier is required (CI)."""
+    reason = why_not()
+    if reason and "lab" in os.environ.get("SKD_REQUIRE", "").split(","):
+        pytest.fail(f"the lab is required here, and cannot be: {reason}")
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = report.failed or item.stash.get(FAILED, False)
+    return report
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """An empty lab. After a failure all that the daemons said is printed."""
+    with Lab() as lab:
+        yield lab
+        if request.node.stash.get(FAILED, False):
+            for node in lab.machines.values():
+                if isinstance(node, Node):
+                    print(f"--- {node.name}: role {node.role()!r}, told systemd {node.notified[-20:]}")
+                    print(node.output()[-4000:])
+
+
+@pytest.fixture
+def lb1(lab: Lab) -> Node:
+    return lab.node("lb1", "10.77.0.1")
+
+
+@pytest.fixture
+def lb2(lab: Lab) -> Node:
+    return lab.node("lb2", "10.77.0.2")
+
+
+@pytest.fixture
+def client(lab: Lab) -> Client:
+    return lab.client("10.77.0.50")
