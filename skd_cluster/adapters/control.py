@@ -20,11 +20,11 @@ PATIENCE = nanos(3)
 _PEERCRED = struct.Struct("3i")
 
 
-class NotRunning(Exception):  # noqa: N818 -- it is a state of the service, not an error of the program
+class NotRunning(Exception):  # noqa: N818 -- a state of the service, not an error of the program
     """Nobody answers: the service is not running."""
 
 
-class AlreadyRunning(Exception):  # noqa: N818 -- as above
+class AlreadyRunningError(Exception):
     """Another supervisor uses the same run_dir."""
 
 
@@ -120,13 +120,13 @@ class ControlServer:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
     def open(self) -> None:
-        """Begin. Raises AlreadyRunning, OSError."""
+        """Begin. Raises AlreadyRunningError, OSError."""
         self._run_dir.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(self._run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AlreadyRunning(f"another skd-cluster runs with {self._run_dir}") from error
+            raise AlreadyRunningError(f"another skd-cluster runs with {self._run_dir}") from error
         path = self._run_dir / _NAME
         path.unlink(missing_ok=True)
         before = os.umask(0o177)

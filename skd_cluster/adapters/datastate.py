@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import write_atomic
@@ -20,7 +20,7 @@ class BusyError(Exception):
 class DataState:
     """A version and the digest of the tree that has it."""
 
-    version: DataVersion = DataVersion()
+    version: DataVersion = field(default_factory=DataVersion)
     digest: str = ""
 
 

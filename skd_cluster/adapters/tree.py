@@ -103,10 +103,17 @@ class Tree:
 
     def travels(self, key: str, *, folder: bool) -> bool:
         """Return whether a key is replicated by its name."""
+        return self._verdict(key, folder=folder) is Verdict.REPLICATED
+
+    def scratch(self, key: str, *, folder: bool) -> bool:
+        """Return whether a key is a leftover nobody misses."""
+        return self._verdict(key, folder=folder) is Verdict.SCRATCH
+
+    def _verdict(self, key: str, *, folder: bool) -> Verdict:
         verdict = self._verdicts.get((key, folder))
         if verdict is None:
             verdict = self._verdicts[key, folder] = self.scope.verdict(key, folder=folder)
-        return verdict is Verdict.REPLICATED
+        return verdict
 
     def scan(self, hold: Collection[str] = ()) -> Scan:
         """Read everything. `hold` are keys in the middle of being written: not looked at."""
@@ -138,7 +145,7 @@ class Tree:
                 if key not in found.changing:
                     self._file(key, path, state, found, known)
             elif stat.S_ISLNK(state.st_mode):
-                target = os.readlink(path)  # noqa: PTH115 -- Path.readlink tidies the target
+                target = os.readlink(path)
                 found.manifest[key] = Entry(Kind.LINK, 0, state.st_uid, state.st_gid, target, mtime=state.st_mtime_ns)
             else:
                 found.skipped[key] = path

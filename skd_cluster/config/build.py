@@ -41,8 +41,9 @@ def build(statements: Sequence[Statement], report: Report) -> Draft:
     for name in list(draft.lines):
         _read(name, draft, report)
     for key in KEYS.values():
-        if key.name not in draft.lines and key.required and not _excused(key, draft):
-            report.add(Remark(Kind.MISSING_KEY, f'${key.name}="{key.form.words}";'), None, key.name)
+        if key.required and not _excused(key, draft):
+            if key.name not in draft.lines:
+                report.add(Remark(Kind.MISSING_KEY, f'${key.name}="{key.form.words}";'), None, key.name)
         elif key.name not in draft.typed and not _has_text(key.name, draft):
             draft.typed[key.name] = default_of(key)
     return draft
@@ -103,7 +104,7 @@ def _read(name: str, draft: Draft, report: Report) -> None:
 
     text = draft.texts[name] = _mended(key, draft.texts[name], note)
     wanted = text if key.form.verbatim else text.strip()
-    if not wanted.strip():
+    if not wanted:
         if key.required and not _excused(key, draft):
             note(Remark(Kind.EMPTY_VALUE, key.form.words))
         return

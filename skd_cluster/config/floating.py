@@ -100,10 +100,11 @@ class _Tree:
         if not INTERFACE_NAME.fullmatch(match["parent"]) or not _TAG.fullmatch(match["tag"]):
             self._warn(path, Kind.BAD_INTERFACE_FILE, "a name such as eth0:web", match["name"])
             return
-        if "status" not in settings:
-            self._warn(path, Kind.BAD_INTERFACE_FILE, "status=up or status=down", "neither")
+        status = settings.get("status", "")
+        if status not in {"up", "down"}:
+            self._warn(path, Kind.BAD_INTERFACE_FILE, "status=up or status=down", status)
             return
-        up = settings["status"] == "up"
+        up = status == "up"
         try:
             address = read_node_address(settings.get("addr", ""))
         except BadValue as bad:

@@ -9,7 +9,7 @@ from skd_cluster.config import rules
 from skd_cluster.config.build import Draft, build
 from skd_cluster.config.files import failure, read_regular
 from skd_cluster.config.problems import ConfigError, Kind, Problem, Remark, Report, Severity
-from skd_cluster.config.schema import Config
+from skd_cluster.config.schema import PLAIN_AT, Config
 from skd_cluster.config.syntax import MAX_BYTES, parse_into
 
 DEFAULT_PATH = Path("/usr/local/skudonet/app/ucarp/etc/skudonet-cluster.conf")
@@ -56,7 +56,7 @@ def load(path: Path, *, interfaces: frozenset[str] | None = None) -> Loaded:
     except OSError as error:
         report.add(Remark(Kind.UNREADABLE_FILE, "a file that can be read", failure(error)))
         return Loaded(None, report.problems())
-    statements = parse_into(contents.data, report)
+    statements = parse_into(contents.data, report, plain_at=PLAIN_AT)
     if statements is None:
         return Loaded(None, report.problems())
     draft = build(statements, report)

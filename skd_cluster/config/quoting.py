@@ -21,8 +21,8 @@ OPENING = _DOUBLE + _SINGLE + _TYPOGRAPHIC_DOUBLE + _TYPOGRAPHIC_SINGLE
 
 _ENDS = re.compile(rf"[{BLANKS}]*(?:[;#]|$)")
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
-# Perl takes :: and ' into a name: "$interface's" is its variable $interface::s.
-_NAME = rf"{_IDENTIFIER}(?:(?:::|'){_IDENTIFIER})*"
+# Perl takes :: and ' into a name: "$interface's" is its variable $interface::s, "$a::" its $a::.
+_NAME = rf"{_IDENTIFIER}(?:(?:::|'){_IDENTIFIER})*(?:::)?"
 _TOKEN = re.compile(
     rf"""
       (?P<text>[^\\$@]+)
@@ -144,7 +144,9 @@ def _variable(token: re.Match[str], name: str, names: Mapping[str, str | None]) 
     known = name in names
     if token["element"] is not None and (known or _may_run(token)):
         return None, _refusal(token)
-    return (names[name], None) if known else (token.group(), _taken_literally(token.group()))
+    if known:
+        return names[name], None
+    return token.group(), _taken_literally(token.group().removesuffix(token["element"] or ""))
 
 
 def _may_run(token: re.Match[str]) -> bool:

@@ -65,7 +65,12 @@ class Config:
     interface: str = _key(network.interface(), "The NIC that has `local_ip`; its loss is a fault.", required=True)
     local_ip: IPAddress = _key(network.address(), "This node's own address.", required=True)
     remote_ip: IPAddress = _key(network.address(), "The peer's own address, of the same family.", required=True)
-    password: bytes = _key(values.secret(), "Authenticates the pair's packets.", required=True, shown=False)
+    password: bytes = _key(
+        values.secret(),
+        "Authenticates the pair's packets; not needed with `password_file`.",
+        required=True,
+        shown=False,
+    )
     password_also: bytes | None = _key(
         values.secret(),
         "Accepted from the peer, never used for sending: the password is changed without a gap.",
@@ -197,3 +202,27 @@ def _keys() -> dict[str, Key]:
 
 KEYS: Final = _keys()
 """Every key the file may have, by name."""
+
+_VERSION2: Final = frozenset(
+    {
+        "interface",
+        "local_ip",
+        "remote_ip",
+        "password",
+        "cluster_id",
+        "exclude",
+        "dead_ratio",
+        "up_script",
+        "down_script",
+        "adver_script",
+        "configdir",
+        "rttables",
+        "zeninolog",
+        "rsync",
+        "rsync_args",
+        "enable_cluster",
+    }
+)
+
+PLAIN_AT: Final = frozenset(KEYS) - _VERSION2
+"""Keys in whose values an @ is plain in any quotes: version 2 did not have them, or not the @IFACE of `cluster_ip`."""

@@ -55,8 +55,11 @@ def parse(data: bytes, file: str) -> Parsed:
     return Parsed(statements or (), report.problems())
 
 
-def parse_into(data: bytes, report: Report) -> tuple[Statement, ...] | None:
-    """Read a file's bytes as `parse` does, with the problems into a report that goes on; None if it was not read."""
+def parse_into(data: bytes, report: Report, *, plain_at: frozenset[str] = frozenset()) -> tuple[Statement, ...] | None:
+    """Read a file's bytes as `parse` does, with the problems into a report that goes on; None if it was not read.
+
+    In the values of the keys `plain_at` an @ is worth no warning: version 2 had nothing to read there.
+    """
     if len(data) > MAX_BYTES:
         report.add(Remark(Kind.TOO_LONG, f"at most {MAX_BYTES} bytes", f"more than {MAX_BYTES} bytes"))
         return None
@@ -64,14 +67,15 @@ def parse_into(data: bytes, report: Report) -> tuple[Statement, ...] | None:
         report.add(Remark(Kind.NOT_UTF8, "UTF-8: save it again with that encoding", "UTF-16"), 1)
         return None
     text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    return _Parser(text, report).run()
+    return _Parser(text, report, plain_at).run()
 
 
 class _Parser:
     """One pass over the text. `pos` only grows; every step consumes something."""
 
-    def __init__(self, text: str, report: Report) -> None:
+    def __init__(self, text: str, report: Report, plain_at: frozenset[str]) -> None:
         self._text = text
+        self._plain_at = plain_at
         self._report = report
         self._pos = 0
         self._line = 1
@@ -147,7 +151,8 @@ class _Parser:
         value = self._value(key, line)
         self._secret_broken = value.text is None and is_secret(key)
         for remark in value.remarks:
-            self._report.add(remark, line, key)
+            if remark.kind is not Kind.NOT_INTERPOLATED or remark.found[0] != "@" or key not in self._plain_at:
+                self._report.add(remark, line, key)
         if value.text is not None and any("\udc80" <= one <= "\udcff" for one in value.text):
             self._warn(Kind.NOT_UTF8, "UTF-8 (kept as they are)", "bytes that are not UTF-8", line, key)
         self._go(value.end)

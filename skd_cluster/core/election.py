@@ -188,10 +188,9 @@ class ElectionMachine:
         if advert.role is Role.MASTER:
             self.epoch = max(self.epoch, advert.epoch)
             return self._become(Role.BACKUP, Reason.PEER_MASTER, now)
-        if advert.role is Role.BACKUP and not advert.resigns:
-            # Its timer runs already; the skew keeps the two apart.
-            return self._become(Role.BACKUP, Reason.START, now)
-        if advert.role is Role.INIT and not self._goes_first(advert):
+        # A backup that has met us first waits for us by the same rule; one that has lost its master waits anyway.
+        undecided = advert.role in (Role.INIT, Role.BACKUP) and not advert.resigns
+        if undecided and not self._goes_first(advert):
             return self._become(Role.BACKUP, Reason.START, now)
         return self._promote(self._first_reason(advert), now)
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from skd_cluster.core.model import Nanos, nanos
+from skd_cluster.core.messages import RoleChange
+from skd_cluster.core.model import MILLISECOND, Nanos, Reason, Role, nanos
 
 _NAMESPACE = UUID("8e6d1a52-4f0b-4c7e-9a39-5d2c7b1f60e4")
 """Drawn once. A word's MESSAGE_ID follows from it and the word, so neither may ever change."""
@@ -81,3 +82,69 @@ class Repeats:
         over = [event for event, one in self._windows.items() if now - one.opened >= self.WINDOW]
         closed = [(event, self._windows.pop(event).held) for event in over]
         return [(event, held) for event, held in closed if held]
+
+
+_WHY = {
+    Reason.START: "first decision after the start",
+    Reason.ADDRESS_PRESENT: "the cluster address was already up here",
+    Reason.FRESHER: "its configuration is the newer one",
+    Reason.ELECTED: "priority, then the lower address",
+    Reason.PEER_SILENT: "the master was not heard",
+    Reason.PEER_RESIGNED: "the master resigned",
+    Reason.PEER_MASTER: "there is a master already",
+    Reason.RIVAL_WON: "two masters met and the other one stays",
+    Reason.NOT_HEARD: "two masters met and the other one cannot hear this node",
+    Reason.PAUSED: "this node did not run for longer than its peer waits",
+    Reason.COMMAND: "an administrator said so",
+    Reason.STANDBY: "an administrator took it out",
+    Reason.FAULT: "something it depends on is down",
+    Reason.RECOVERED: "what it depends on works again",
+    Reason.SHUTDOWN: "the service stops",
+    Reason.YIELD_FRESHER: "the peer came back with newer configuration",
+}
+
+
+def role_sentence(node: str, change: RoleChange) -> str:
+    """Return the one line about a change of role."""
+    why = _WHY.get(Reason(change.reason), change.reason) if change.reason in set(Reason) else change.reason
+    if change.silent:
+        why += f" for {change.silent // MILLISECOND} ms"
+    if change.detail:
+        why += f" ({change.detail})"
+    took = f", addresses up after {change.took / MILLISECOND:.1f} ms" if change.took else ""
+    return f"{node} is {Role(change.new).word} now, epoch {change.epoch}: {why}{took}"
+
+
+def reference() -> str:
+    """Return docs/logging.md, made from the table above."""
+    lines = [_INTRODUCTION, "| SKD_EVENT | MESSAGE_ID | when |", "|---|---|---|"]
+    lines += [f"| `{event}` | `{message_id(event)}` | {when} |" for event, when in EVENTS.items()]
+    return "\n".join(lines) + "\n"
+
+
+_INTRODUCTION = """\
+# Logging
+
+Made from the code; a test keeps it so.
+
+Under systemd every line goes to the journal with these fields beside `MESSAGE` and `PRIORITY`:
+
+| field | meaning |
+|---|---|
+| `SKD_EVENT`, `MESSAGE_ID` | the kind of line, as a word and as the identifier that `journalctl` filters by |
+| `SKD_ROLE`, `SKD_OLD_ROLE` | the role after and before a change |
+| `SKD_REASON` | why it changed, the same word as in `status --json` and in the metrics |
+| `SKD_EPOCH` | the mastership; it rises by one with each promotion |
+| `SKD_PEER` | the address of the peer |
+| `SKD_HOOK`, `SKD_OUTCOME`, `SKD_STATUS`, `SKD_SECONDS` | which hook, how it ended, its exit status, how long it ran |
+| `SKD_CHECK` | which health check |
+
+    journalctl -u skudonet-ce-cluster SKD_EVENT=role_changed
+    journalctl -u skudonet-ce-cluster -o verbose SKD_EVENT=hook_failed
+
+Without the journal the same lines go to standard error as `LEVEL event sentence key=value`.
+
+Nothing waits for the log: a thousand lines are kept when the journal does not take them, more are dropped and counted in
+`skd_cluster_log_lines_dropped_total`. Of one kind of line at most five in ten seconds are written, then how many more
+there were.
+"""

@@ -117,8 +117,9 @@ class Snapshot:
         """Whether both nodes hold the same tree: on the master the peer's confirmation, else what it announces."""
         if self.role is Role.MASTER:
             return self.replication is not None and self.replication.in_sync
-        digest = self.peer.get("digest", "")
-        return bool(digest) and bool(self.peer.get("alive")) and digest == self.data.digest
+        digest = self.data.digest
+        known = bool(digest.strip("0"))  # zeros are what a node announces that has no digest yet
+        return known and bool(self.peer.get("alive")) and self.peer.get("digest") == digest
 
     def fresh(self, now: Nanos) -> bool:
         """Whether the elector was seen to work just now."""

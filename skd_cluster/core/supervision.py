@@ -46,7 +46,7 @@ class ChildMachine:
         self._started = Nanos(0)
         self._start_at: Nanos | None = None
         self._kill_at: Nanos | None = None
-        self._ending = False
+        self.ending = False
 
     @property
     def deadline(self) -> Nanos | None:
@@ -70,8 +70,8 @@ class ChildMachine:
 
     def on_exit(self, now: Nanos) -> list[ChildAction]:
         """Take note that it is gone, whether it was asked to go or not."""
-        asked = self._ending
-        self.running = self._ending = False
+        asked = self.ending
+        self.running = self.ending = False
         self._kill_at = None
         if not self.wanted:
             return []
@@ -101,9 +101,9 @@ class ChildMachine:
         return [StartChild()]
 
     def _end(self, now: Nanos) -> list[ChildAction]:
-        if self._ending:
+        if self.ending:
             return []
-        self._ending = True
+        self.ending = True
         self._kill_at = Nanos(now + TERM_PATIENCE)
         return [SignalChild(kill=False)]
 

@@ -31,7 +31,8 @@ class Loop:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._timed: list[Timed] = []
-        self._running = False
+        self._running = True
+        self._until: Callable[[], bool] = lambda: False
 
     def watch(self, descriptor: int, ready: Ready, *, writing: bool = False) -> None:
         """Call `ready` whenever the descriptor is readable, or writable."""
@@ -51,11 +52,16 @@ class Loop:
         """Leave `run` after this turn."""
         self._running = False
 
+    def until(self, over: Callable[[], bool]) -> None:
+        """Leave `run` after the turn in which `over` becomes true."""
+        self._until = over
+
     def run(self) -> None:
-        """Serve until somebody calls `stop`."""
-        self._running = True
+        """Serve until somebody calls `stop`, or what `until` waits for has come."""
         while self._running:
             self.turn()
+            if self._until():
+                return
 
     def turn(self) -> None:
         """Wait for the next thing and serve all that is due."""

@@ -16,10 +16,10 @@ _CANNOT_START = 126
 
 
 class CheckRunner:
-    """Calls `on_health` with what is failing whenever that changes."""
+    """Calls `on_health` whenever what `failing` returns has changed."""
 
     def __init__(
-        self, loop: Loop, journal: Journal, board: Board, config: Config, on_health: Callable[[list[list[str]]], None]
+        self, loop: Loop, journal: Journal, board: Board, config: Config, on_health: Callable[[], None]
     ) -> None:
         self._loop = loop
         self._journal = journal
@@ -89,13 +89,13 @@ class CheckRunner:
             self._journal.log("check_recovered", f"check {verdict.name} is healthy", check=verdict.name)
         else:
             self._journal.log("check_failed", f"check {verdict.name}: {verdict.detail}", "warning", check=verdict.name)
-        self._on_health(self._policy.failing())
+        self._on_health()
 
 
 def executables(folder: Path) -> list[str]:
     """Return the names of the checks in a folder. What an editor or dpkg leaves there is none."""
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(one.name for one in folder.iterdir())
     except OSError:
         return []
     plain = (name for name in names if not name.startswith(".") and not name.endswith("~") and ".dpkg-" not in name)

@@ -78,8 +78,8 @@ class Child:
         if self._process is not None:
             self._process.signal_group(number)
 
-    def kill_at(self, instant: Nanos) -> None:
-        """Kill it if it is not gone by then."""
+    def kill_at(self, instant: Nanos | None) -> None:
+        """Kill it if it is not gone by then; None: let it live."""
         self._kill_at = instant
 
     def _readable(self, now: Nanos) -> None:
@@ -126,6 +126,11 @@ class Keeper:
     def wanted(self) -> bool:
         """Whether it should run."""
         return self._machine.wanted
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was asked to end."""
+        return self._machine.ending
 
     @property
     def deadline(self) -> Nanos | None:

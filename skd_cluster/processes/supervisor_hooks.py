@@ -1,5 +1,7 @@
 """Runs the three hooks as the policy says and tells what became of them."""
 
+from typing import Any
+
 from skd_cluster.adapters.journal import Journal
 from skd_cluster.config.schema import Config
 from skd_cluster.core.hooks import Hook, HookAction, HookEnded, HookPolicy, Outcome, SignalHook, StartHook
@@ -113,12 +115,19 @@ class HookRunner:
         hook, took = ended.hook, seconds(ended.took)
         hooks = self._board.now.hooks
         self._board.update(hooks={**hooks, hook: hooks[hook].with_run(ended.outcome, ended.took)})
-        fields = {"hook": hook, "outcome": ended.outcome, "status": ended.status, "seconds": f"{took:.3f}"}
+        fields: dict[str, Any] = {
+            "hook": hook,
+            "outcome": ended.outcome,
+            "status": ended.status,
+            "seconds": f"{took:.3f}",
+        }
         match ended.outcome:
             case Outcome.OK:
                 self._journal.log("hook_ended", f"{hook} hook done in {took:.1f} s", **fields)
             case Outcome.SUPERSEDED:
-                self._journal.log("hook_ended", f"{hook} hook ended after {took:.1f} s: the role changed again", **fields)
+                self._journal.log(
+                    "hook_ended", f"{hook} hook ended after {took:.1f} s: the role changed again", **fields
+                )
             case Outcome.FAILED:
                 how = f"exit status {ended.status}" if ended.status >= 0 else f"signal {-ended.status}"
                 self._journal.log("hook_failed", f"{hook} hook failed with {how}", "warning", **fields)

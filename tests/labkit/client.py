@@ -58,23 +58,26 @@ def _gap(begin: int, end: int, lost: list[int]) -> Gap:
 
 
 class Prober:
-    """Probes one address every `interval` seconds from `with` to its end; the record can be read at any time."""
+    """Probes one address every `interval` seconds, in a `with` block; the record can be read at any time.
 
-    def __init__(self, client: "Client", address: str, interval: float, capacity: int) -> None:
-        self._client = client
+    It has room for `seconds`.
+    """
+
+    def __init__(self, machine: Machine, address: str, *, interval: float = 0.001, seconds: float = 3600) -> None:
+        self._machine = machine
         self._address = address
         self._interval = interval
-        self._capacity = capacity
+        self._capacity = round(seconds / interval)
         self._process: Process | None = None
         self._slots: memoryview[int] = memoryview(b"").cast("Q")
 
     def __enter__(self) -> Self:
         inside = f"/run/probe-{time.monotonic_ns()}"
-        with self._client.path(inside).open("w+b") as file:
+        with self._machine.path(inside).open("w+b") as file:
             file.truncate(8 + 16 * self._capacity)
             self._slots = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
         arguments = [self._address, inside, str(round(self._interval * 1_000_000)), str(self._capacity)]
-        self._process = self._client.popen(
+        self._process = self._machine.popen(
             [SYSTEM_PYTHON, "-I", "-S", PROBE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert self._process.stdout is not None
@@ -136,6 +139,6 @@ class Client(Machine):
         for version in (4, 6):
             self.path(f"/proc/sys/net/ipv{version}/neigh/eth0/unres_qlen_bytes").write_text("0")
 
-    def probe(self, address: str, *, interval: float = 0.001, seconds: float = 3600) -> Prober:
-        """Return a prober for a `with` block; `seconds` is how long it can record."""
-        return Prober(self, address, interval, round(seconds / interval))
+    def probe(self, address: str) -> Prober:
+        """Return a prober for a `with` block."""
+        return Prober(self, address)

@@ -151,7 +151,7 @@ class Lab:
             rules += [f'iifname "{a}" oifname "{b}" {chance}' for a, b in pairs] or [chance]
         table = "table bridge lab"
         chain = "type filter hook forward priority 0; policy accept;"
-        text = f"{table}\ndelete {table}\n{table} {{ chain forward {{ {chain}\n" + "\n".join(rules) + "\n} }\n"
+        text = f"{table}\ndelete {table}\n{table} {{ chain forward {{ {chain}\n" + "\n".join(rules) + "\n}\n}\n"
         self._switch.run(["nft", "-f", "-"], input=text)
 
     # --- measuring -----------------------------------------------------------------------

@@ -71,12 +71,9 @@ class Process:
                 os.kill(self._entering.pid, signal.SIGCONT)
 
     def wait(self, within: float = 10.0) -> int:
-        """Return the exit code, negative for a signal; CommandError when it takes longer."""
-        self._wake()
-        try:
-            return self._entering.wait(within)
-        except subprocess.TimeoutExpired:
-            raise CommandError(f"{self._what}: still running after {within} s") from None
+        """Return the exit code, negative for a signal; AssertionError when it takes longer."""
+        eventually(lambda: not self.alive, within=within, what=f"{self._what}: has ended")
+        return int(self._entering.returncode)
 
     def communicate(self, text: str | None, within: float) -> tuple[str, str]:
         """Feed and read the program to its end, which is SIGKILL after `within` seconds."""
@@ -89,11 +86,7 @@ class Process:
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self._entering.wait(1)
-            return
-        self._entering.kill()  # it never got as far as having a child
-        self._entering.wait()
+        self.wait(2)
 
     def close(self) -> None:
         for pipe in (self.stdin, self.stdout, self.stderr):
@@ -122,6 +115,7 @@ class Machine:
             ["unshare", "--fork", "--kill-child=SIGKILL", *options, "--", *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             cwd="/",
             env=CLEAN_ENVIRONMENT,
@@ -130,9 +124,9 @@ class Machine:
         assert self._holder.stdout is not None
         said = self._holder.stdout.readline()
         if not said.strip().isdigit():
-            self._holder.kill()
+            said += self._holder.stdout.read()
             self._holder.wait()
-            raise CommandError(f"{self.name}: no namespaces, see above")
+            raise CommandError(f"{self.name}: no namespaces: {said}")
         self._init_pid = int(said)
 
     def close(self) -> None:
@@ -144,6 +138,9 @@ class Machine:
             return
         assert holder.stdin is not None
         assert holder.stdout is not None
+        for process in self._processes:
+            process.kill()
+            process.close()
         with suppress(OSError):
             holder.stdin.close()
         try:
@@ -152,9 +149,6 @@ class Machine:
             holder.kill()  # takes the first process along, and that one all others
             holder.wait()
         holder.stdout.close()
-        for process in self._processes:
-            process.kill()
-            process.close()
 
     def keep(self) -> None:
         """From now on the machine stays when the lab ends, until SIGTERM to `pid`."""
@@ -189,12 +183,12 @@ class Machine:
     ) -> Process:
         """Start a program on the machine, in a clean environment plus `env`; a string is for bash.
 
-        `output` names a file of the machine that gets all it says, else `stdin`, `stdout`, `stderr` are as for
-        `subprocess.Popen`. It ends with the machine at the latest.
+        `output` names a file of the machine that gets all it says; else `stdin`, `stdout`, `stderr` may be
+        `subprocess.PIPE`, and are nothing by default. It ends with the machine at the latest.
         """
         arguments = ["bash", "-c", command] if isinstance(command, str) else [str(part) for part in command]
         into = [f"--{name}" for name in NAMESPACES]
-        streams: dict[str, object] = {"stdin": subprocess.DEVNULL, **pipes}
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL) | pipes
         log = os.open(self.path(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if output else None
         if log is not None:
             streams |= {"stdout": log, "stderr": log}
@@ -205,7 +199,7 @@ class Machine:
             encoding="utf-8",
             errors="surrogateescape",
             start_new_session=True,
-            **streams,  # type: ignore[call-overload]
+            **streams,
         )
         if log is not None:
             os.close(log)

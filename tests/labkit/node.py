@@ -149,15 +149,15 @@ class Node(Machine):
         known = {"NOTIFY_SOCKET": "/run/notify.sock", "WATCHDOG_USEC": str(round(watchdog * 1_000_000)), **(env or {})}
         self._daemon = daemon = self.popen(command, env=known, output=DAEMON_OUTPUT)
         if wait:
-            eventually(lambda: self._ready(daemon), within=10, what=f"{self.name} is ready")
+            eventually(lambda: self._settled(daemon), within=10, what=f"{self.name} is ready")
+            if "READY=1" not in self.notified:
+                raise CommandError(f"the daemon ended with {daemon.wait()}:\n{self.output()[-2000:]}")
         return daemon
 
-    def _ready(self, daemon: Process) -> bool:
-        if "READY=1" in self.notified:
+    def _settled(self, daemon: Process) -> bool:
+        if "READY=1" in self.notified or not daemon.alive:
             return True
-        if not daemon.alive:
-            raise CommandError(f"the daemon ended with {daemon.wait()}:\n{self.output()[-2000:]}")
-        raise AssertionError(f"said {self.notified}, printed {self.output()[-2000:]!r}")
+        raise AssertionError(f"it told systemd {self.notified}, printed {self.output()[-2000:]!r}")
 
     @property
     def notified(self) -> list[str]:

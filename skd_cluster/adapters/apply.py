@@ -1,0 +1,257 @@
+"""Makes a batch so: everything is ready in the staging folder first, then put in place by rename, deletions last.
+
+Whoever reads the tree meanwhile sees the old file or the new one, never a part, and never a private key under another
+mode than its own. A failure leaves the files it did not reach as they were.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from skd_cluster.adapters.history import Kept
+from skd_cluster.adapters.staging import Staging
+from skd_cluster.adapters.tree import ChangingError, Tree, read_content, read_file
+from skd_cluster.core.manifest import Entry, Kind, shallow_first
+from skd_cluster.core.merge import MERGES
+from skd_cluster.core.scope import TEMPORARY, sound
+from skd_cluster.core.session import Refusal
+
+_ONE_BY_ONE = 64
+"""Up to so many files are made durable each on its own; more of them all at once."""
+
+_REASONS = {
+    errno.ENOSPC: (Refusal.NO_SPACE, "no space left there"),
+    errno.EDQUOT: (Refusal.NO_SPACE, "disk quota exceeded there"),
+    errno.EROFS: (Refusal.READ_ONLY, "its file system is read-only"),
+    errno.EACCES: (Refusal.PERMISSION, "no permission there"),
+    errno.EPERM: (Refusal.PERMISSION, "not permitted there (an immutable file?)"),
+}
+
+
+class RefusedError(Exception):
+    """It was not done, or not to the end: a `Refusal` and one clear line."""
+
+    def __init__(self, reason: Refusal, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+def refusal(error: OSError, place: str) -> RefusedError:
+    """Say an operating system's error in our words."""
+    reason, words = _REASONS.get(error.errno or 0, (Refusal.FAILED, error.strerror or str(error)))
+    return RefusedError(reason, f"{error.filename2 or error.filename or place}: {words}")
+
+
+class Applier:
+    """One batch on one tree. Use it once, under the tree's lock."""
+
+    def __init__(self, tree: Tree, staging: Staging, kept: Kept) -> None:
+        self._tree = tree
+        self._staging = staging
+        self._kept = kept
+        self._before: dict[str, list[int]] = {}
+        self._made: list[str] = []
+        self._folders: set[str] = set()
+
+    def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
+        """Do it. Returns deletions left undone, with why. Raises RefusedError."""
+        self._check(entries, fetch, delete)
+        place = "the tree"
+        try:
+            for key in fetch:
+                place = self._tree.path(key)
+                self._prepare(key, entries[key], durable=len(fetch) <= _ONE_BY_ONE)
+            if len(fetch) > _ONE_BY_ONE:
+                os.sync()
+            for key in shallow_first(entries):
+                place = self._tree.path(key)
+                self._make(key, place, entries[key], fetched=key in fetch)
+            left = [words for key in delete if (words := self._delete(key, self._tree.path(key)))]
+            for key in reversed(shallow_first(entries)):
+                if entries[key].kind is Kind.FOLDER:
+                    place = self._tree.path(key)
+                    self._attributes(key, place, entries[key])
+            self._settle()
+        except OSError as error:
+            raise refusal(error, place) from error
+        return left
+
+    def facts(self, delete: Sequence[str]) -> dict[str, Any]:
+        """Return what was done, for the history: attributes before, what was not there before, what went."""
+        return {"before": self._before, "made": self._made, "deleted": list(delete)}
+
+    def _check(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> None:
+        """Accept only paths that this node replicates as well."""
+        for key in (*entries, *delete):
+            folder = key in entries and entries[key].kind is Kind.FOLDER
+            if not sound(self._tree.scope, key):
+                raise RefusedError(Refusal.SCOPE, f"{key}: not among `configdir`, `rttables`, `replicate` of the peer")
+            if not self._tree.travels(key, folder=folder):
+                words = self._tree.scope.verdict(key, folder=folder).value
+                raise RefusedError(Refusal.SCOPE, f"{key}: {words} on the peer; make `exclude` the same on both nodes")
+        for key in fetch:
+            if key not in entries or entries[key].kind is not Kind.FILE:
+                raise RefusedError(Refusal.PROTOCOL, f"{key}: a content without its entry")
+
+    def _prepare(self, key: str, entry: Entry, *, durable: bool) -> None:
+        """Give a staged content everything it will have in the tree."""
+        staged = self._staging.path(key)
+        try:
+            content = read_content(key, staged)
+        except (ChangingError, FileNotFoundError):
+            content = ""
+        if content != entry.content:
+            raise RefusedError(Refusal.CHANGED, f"{key} changed on its way")
+        if key in MERGES:
+            self._staging.put(key, MERGES[key].combine(read_file(staged), self._ours(key)))
+        descriptor = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchown(descriptor, entry.uid, entry.gid)
+            os.fchmod(descriptor, entry.mode)
+            os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _ours(self, key: str) -> bytes | None:
+        with suppress(FileNotFoundError):
+            return read_file(self._tree.path(key))
+        return None
+
+    def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
+        state = _state(path)
+        self._remember(key, path, state)
+        if entry.kind is Kind.FOLDER:
+            if state is None or not stat.S_ISDIR(state.st_mode):
+                self._clear(key, path, state)
+                os.mkdir(path, 0o700)
+            return  # its mode comes when all in it is done
+        if entry.kind is Kind.FILE and not fetched:
+            if state is None or not stat.S_ISREG(state.st_mode):
+                raise RefusedError(Refusal.DIFFERS, f"{path} was changed on the peer")
+            self._attributes(key, path, entry)
+            return
+        if state is not None and stat.S_ISDIR(state.st_mode):
+            self._clear(key, path, state)
+        elif state is not None:
+            self._kept.link(key, path)
+        self._place(self._source(key, entry), path)
+
+    def _source(self, key: str, entry: Entry) -> str:
+        if entry.kind is Kind.FILE:
+            return self._staging.path(key)
+        name = self._staging.fresh()
+        os.symlink(entry.content, name)
+        os.chown(name, entry.uid, entry.gid, follow_symlinks=False)
+        os.utime(name, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+        return name
+
+    def _place(self, source: str, path: str) -> None:
+        """Rename over; from another file system by way of a temporary name beside."""
+        try:
+            os.rename(source, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            beside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.getpid()}")
+            try:
+                _copy(source, beside)
+                os.rename(beside, path)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(beside)
+
+    def _clear(self, key: str, path: str, state: os.stat_result | None) -> None:
+        """Make room where something of another type is."""
+        if state is None:
+            return
+        if stat.S_ISDIR(state.st_mode):
+            self._kept.move(key, path)
+        else:
+            self._kept.link(key, path)
+            os.unlink(path)
+
+    def _delete(self, key: str, path: str) -> str:
+        """Delete a path; return why not, if not."""
+        state = _state(path)
+        if state is None:
+            return ""
+        self._remember(key, path, state)
+        if not stat.S_ISDIR(state.st_mode):
+            self._kept.link(key, path)
+            os.unlink(path)
+            return ""
+        inside = os.listdir(path)
+        local = [one for one in inside if not self._worthless(f"{key}/{one}", f"{path}/{one}")]
+        if local:
+            return f"{path} stays: {local[0]} in it is not replicated"
+        if inside:
+            self._kept.move(key, path)
+        else:
+            os.rmdir(path)
+        return ""
+
+    def _worthless(self, key: str, path: str) -> bool:
+        return self._tree.scratch(key, folder=os.path.isdir(path))
+
+    def _attributes(self, key: str, path: str, entry: Entry) -> None:
+        """Set owner and mode of what exists. At no time may more than before and after do something with it."""
+        state = os.lstat(path)
+        self._before.setdefault(key, [state.st_mode, state.st_uid, state.st_gid])
+        if (state.st_uid, state.st_gid) != (entry.uid, entry.gid):
+            os.chmod(path, stat.S_IMODE(state.st_mode) & entry.mode)
+            os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+            state = os.lstat(path)
+        if stat.S_IMODE(state.st_mode) != entry.mode:
+            os.chmod(path, entry.mode)
+
+    def _remember(self, key: str, path: str, state: os.stat_result | None) -> None:
+        if state is None:
+            self._made.append(key)
+        else:
+            self._before.setdefault(key, [state.st_mode, state.st_uid, state.st_gid])
+        self._folders.add(os.path.dirname(path))
+
+    def _settle(self) -> None:
+        """Make the names durable."""
+        if len(self._folders) > _ONE_BY_ONE:
+            os.sync()
+            return
+        for folder in self._folders:
+            with suppress(FileNotFoundError):
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+
+def _state(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _copy(source: str, path: str) -> None:
+    """Copy a file or a link with all its attributes, private until it has them."""
+    state = os.lstat(source)
+    if stat.S_ISLNK(state.st_mode):
+        os.symlink(os.readlink(source), path)
+        os.chown(path, state.st_uid, state.st_gid, follow_symlinks=False)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns), follow_symlinks=False)
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(source, "rb") as old, os.fdopen(os.open(path, flags, 0o600), "wb") as new:
+        shutil.copyfileobj(old, new)
+        new.flush()
+        os.fchown(new.fileno(), state.st_uid, state.st_gid)
+        os.fchmod(new.fileno(), stat.S_IMODE(state.st_mode))
+        os.utime(new.fileno(), ns=(state.st_atime_ns, state.st_mtime_ns))
+        os.fsync(new.fileno())

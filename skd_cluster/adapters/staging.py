@@ -1,0 +1,77 @@
+"""A private folder next to the tree in which a batch is complete before the first file of the tree changes."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from skd_cluster.core.scope import TEMPORARY
+
+_NAME = "staging"
+
+
+class Staging:
+    """The folder of one session: `tree` takes contents under their keys, `made` what this side makes itself."""
+
+    def __init__(self, parent: Path) -> None:
+        self.folder = parent / str(os.getpid())
+        self.tree = self.folder / "tree"
+        self._made = self.folder / "made"
+        self._count = 0
+
+    def renew(self) -> None:
+        """Make it empty. Raises OSError."""
+        self.remove()
+        self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for one in (self.folder, self.tree, self._made):
+            one.mkdir(mode=0o700)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Take a content. Readable by nobody else. Raises OSError."""
+        place = self.tree / key
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(place, flags, 0o600), "wb") as stream:
+            stream.write(body)
+
+    def path(self, key: str) -> str:
+        """Return where the content of a key is."""
+        return str(self.tree / key)
+
+    def fresh(self) -> str:
+        """Return a name in it that does not exist yet."""
+        self._count += 1
+        return str(self._made / str(self._count))
+
+    def remove(self) -> None:
+        """Remove it with all in it, if it is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def staging_parent(state_dir: Path, configdir: Path) -> Path:
+    """Return where staging folders belong: on the file system of the tree, so that a rename puts a file in place."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    here = configdir.resolve()
+    if here.exists():
+        device = here.stat().st_dev
+        if state_dir.stat().st_dev != device and here.parent.stat().st_dev == device:
+            return here.parent / f"{TEMPORARY}{_NAME}"
+    return state_dir / _NAME
+
+
+def sweep(parent: Path, folders: dict[str, str]) -> None:
+    """Remove what sessions left behind that were killed: their staging folders, their temporary names in the tree."""
+    with suppress(OSError):
+        for name in os.listdir(parent):
+            if name.isdigit() and not _alive(name):
+                shutil.rmtree(parent / name, ignore_errors=True)
+    for folder in folders.values():
+        with suppress(OSError):
+            for name in os.listdir(folder):
+                if name.startswith(TEMPORARY) and not _alive(name.removeprefix(TEMPORARY)):
+                    with suppress(OSError):
+                        os.unlink(os.path.join(folder, name))
+
+
+def _alive(number: str) -> bool:
+    return number.isdigit() and Path(f"/proc/{number}").exists()

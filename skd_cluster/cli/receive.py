@@ -1,0 +1,52 @@
+"""`skd-cluster receive`: what the master's ssh session runs here. Frames on standard input and output, nothing else."""
+
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from skd_cluster.adapters.control import NotRunning, request
+from skd_cluster.config.load import load
+from skd_cluster.core.model import ExitCode, Role
+from skd_cluster.processes.receiver import Fence, Receiver, ServiceDownError, serve
+
+_PATIENCE = 3.0
+"""Seconds for the service on this node to answer."""
+
+
+def run(config_path: Path) -> ExitCode:
+    """Serve one session until the master hangs up."""
+    loaded = load(config_path)
+    if loaded.config is None:
+        for problem in loaded.problems:
+            print(problem, file=sys.stderr)
+        return ExitCode.CONFIG
+    config = loaded.config
+    # A batch that has begun is finished, whatever becomes of the connection.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def fence() -> Fence:
+        try:
+            found = request(config.run_dir, {"verb": "fence"}, _PATIENCE)
+        except (NotRunning, OSError) as error:
+            raise ServiceDownError(str(error)) from error
+        if not found.get("ok"):
+            raise ServiceDownError(str(found.get("text")))
+        return Fence(_role(found.get("role")), int(found.get("epoch", 0)))
+
+    def applied(facts: dict[str, Any]) -> None:
+        with suppress(NotRunning, OSError):  # it reads the recorded version when it starts
+            request(config.run_dir, {"verb": "applied", **facts}, _PATIENCE)
+
+    try:
+        receiver = Receiver(config, fence, applied)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return ExitCode.FAILED
+    return serve(receiver, sys.stdin.fileno(), sys.stdout.fileno(), 2 * config.reconcile_interval)
+
+
+def _role(word: object) -> Role:
+    """Read a role's word; one we do not know counts as master: nothing may be written then."""
+    return next((role for role in Role if role.word == word and role is not Role.INIT), Role.MASTER)

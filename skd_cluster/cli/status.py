@@ -1,0 +1,102 @@
+"""`skd-cluster status`: problems first, then who this node is, its addresses, its peer, its replication."""
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from skd_cluster.cli.client import NoAnswer, ask
+from skd_cluster.core.model import ExitCode
+
+_CLEAR = "\x1b[H\x1b[J"
+_INTERVAL = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this verb."""
+    parser.add_argument("--watch", action="store_true", help="show it anew each second, until interrupted")
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Show the status once, or again and again."""
+    if not args.watch:
+        return _show(args, "")
+    pause = threading.Event()
+    before = _CLEAR if sys.stdout.isatty() else ""
+    while True:
+        code = _show(args, before)
+        if code is ExitCode.FAILED:
+            return code
+        sys.stdout.flush()
+        pause.wait(_INTERVAL)
+
+
+def _show(args: argparse.Namespace, before: str) -> ExitCode:
+    try:
+        found: dict[str, Any] = ask(args, verb="status")["status"]
+    except NoAnswer as none:
+        return none.code
+    if args.json:
+        print(json.dumps(found, indent=None if args.watch else 2))
+    else:
+        print(before + "\n".join(render(found)))
+    return ExitCode.OK
+
+
+def render(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines for people."""
+    for problem in found["problems"]:
+        yield f"!          {problem}"
+    yield f"node       {found['node']} is {found['role'].upper()} since {_moment(found['since'])}: {_why(found)}"
+    yield f"           epoch {found['epoch']}, configuration generation {found['generation']}"
+    for index, one in enumerate(found["addresses"]):
+        label = "addresses" if index == 0 else ""
+        held = "held here" if one["held"] else "not here"
+        yield f"{label:<10} {one['address']} on {one['interface']}: {held}"
+    yield f"peer       {_peer(found['peer'])}"
+    yield f"copying    {_replication(found)}"
+    for index, one in enumerate(found["checks"]):
+        state = "healthy" if one["healthy"] else f"FAILED: {one['detail']}"
+        yield f"{'checks' if index == 0 else '':<10} {one['name']}: {state}"
+    realtime = "" if found["elector"]["realtime"] else ", without real-time scheduling"
+    yield f"version    {found['version']}{realtime}"
+
+
+def _why(found: dict[str, Any]) -> str:
+    reason = str(found["reason"]).replace("_", " ")
+    return f"{reason} ({found['detail']})" if found["detail"] else reason
+
+
+def _peer(peer: dict[str, Any]) -> str:
+    if not peer["alive"]:
+        ago = peer["heard_seconds_ago"]
+        last = "never heard since this service started" if ago is None else f"silent for {ago:.1f} s"
+        return f"{peer['address']} {last}"
+    both = "both hear each other" if peer["heard"] else "it does NOT hear this node"
+    return f"{peer['address']} is {str(peer['role']).upper()}, version {peer['version']}; {both}"
+
+
+def _replication(found: dict[str, Any]) -> str:
+    replication = found["replication"]
+    last = replication["last_success"]
+    when = f"last {_moment(last)}" if last else "nothing yet since this service started"
+    state = "in sync" if replication["in_sync"] else "NOT in sync"
+    if found["role"] != "master":
+        return f"{state} with the peer; received: {when}"
+    running = "" if replication["running"] else "; skdinotify does NOT run"
+    pending = replication["pending"]
+    waiting = f"; {pending} waiting for {replication['oldest_pending_seconds']:.1f} s" if pending else ""
+    lag = f", took {replication['lag_seconds']:.2f} s" if last and replication["lag_seconds"] is not None else ""
+    return f"{state}; sent: {when}{lag}{waiting}{running}"
+
+
+def _moment(instant: float | None) -> str:
+    """Return local time for a reader who knows what day it is."""
+    if not instant:
+        return "never"
+    then = datetime.fromtimestamp(instant, tz=UTC).astimezone()
+    today = datetime.now(tz=UTC).astimezone().date()  # noqa: TID251 -- for the eye only
+    return then.strftime("%H:%M:%S" if then.date() == today else "%Y-%m-%d %H:%M:%S")

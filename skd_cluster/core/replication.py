@@ -1,0 +1,385 @@
+"""When to look, when to connect, what to send, when to try again: the replicator's decisions, without clock and IO.
+
+Nothing is a queue: what has to be done is always the difference between our manifest and the one the peer confirmed.
+So a missed event, a lost session and a refused batch need no memory: the difference is still there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, unique
+from typing import TypeAlias
+
+from skd_cluster.core.manifest import Manifest, Plan, compare, digest, filled
+from skd_cluster.core.model import SECOND, DataVersion, Nanos, nanos, seconds
+from skd_cluster.core.scope import RT_TABLES
+from skd_cluster.core.session import SMALL_FILE, SMALL_FILES, SMALL_TOTAL, Refusal
+from skd_cluster.core.settling import Settling
+
+FIRST_RETRY, LAST_RETRY = nanos(0.2), nanos(30)
+
+CONNECT_LIMIT = nanos(15)
+ANSWER_LIMIT = nanos(60)
+SLOWEST = 100_000
+"""Bytes a second: a link slower than this is taken for hanging."""
+
+LOOK_AGAIN = nanos(5)
+"""While something cannot be read, or cannot be watched, the tree is read this often."""
+
+TELL_AGAIN = nanos(600)
+"""The same trouble is told again after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Start a session; answer with `connected` or `lost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """End the session and whatever it does; nothing is to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskPeer:
+    """Ask the peer for its manifest; answer with `holds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Read our tree at once, except what is held; answer with `scanned`."""
+
+    hold: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What to send, and what the peer's tree is afterwards. `since` is when the oldest change in it was made."""
+
+    plan: Plan
+    epoch: int
+    version: DataVersion
+    digest: str
+    since: Nanos
+
+    @property
+    def small(self) -> bool:
+        """Whether it goes through the session and not by rsync."""
+        sizes = [self.plan.entries[key].size for key in self.plan.fetch]
+        return len(sizes) <= SMALL_FILES and sum(sizes) <= SMALL_TOTAL and max(sizes, default=0) <= SMALL_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a batch; answer with `confirmed`, `refused`, `moved` or `lost`."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Remember durably that our tree has this digest and is of this version."""
+
+    version: DataVersion
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Say something to people. `event` is a stable word."""
+
+    event: str
+    text: str
+    severity: str = "warning"
+
+
+Action: TypeAlias = Connect | Disconnect | AskPeer | Scan | Send | Record | Tell
+
+
+@unique
+class Link(Enum):
+    """How far the session is."""
+
+    DOWN = "down"
+    CONNECTING = "connecting"
+    ASKING = "asking"
+    READY = "ready"
+    SENDING = "sending"
+
+
+@dataclass(slots=True)
+class Totals:
+    """What became of the attempts so far. `lags` are those of the confirmed batches since the owner last took them."""
+
+    runs: dict[str, int] = field(default_factory=lambda: {"ok": 0, "refused": 0, "failed": 0})
+    files: int = 0
+    size: int = 0
+    lags: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the configuration says."""
+
+    reconcile: Nanos = nanos(300)
+    max_delete: int = 50
+
+
+class ReplicationMachine:
+    """Drives one replicator. Every method returns what to do; call `on_timer` when `deadline` has come.
+
+    It starts with what was recorded (`version`, `recorded`) and does nothing before `mastership`. `jitter` gives numbers
+    from 0 to 1.
+    """
+
+    def __init__(self, limits: Limits, version: DataVersion, recorded: str, jitter: Callable[[], float]) -> None:
+        self.version = version
+        self.digest = recorded
+        self.epoch = 0
+        self.link = Link.DOWN
+        self.last_error = ""
+        self.totals = Totals()
+        self._limits = limits
+        self._jitter = jitter
+        self._settling = Settling()
+        self._ours: Manifest | None = None
+        self._unknown: frozenset[str] = frozenset()
+        self._unreadable: Mapping[str, str] = {}
+        self._theirs: Manifest | None = None
+        self._their_version = DataVersion()
+        self._batch: Batch | None = None
+        self._left = 0
+        self._since: Nanos | None = None
+        self._look = True
+        self._failures = 0
+        self._told: dict[str, Nanos] = {}
+        self._retry_at: Nanos | None = None
+        self._limit_at: Nanos | None = None
+        self._reconcile_at: Nanos | None = None
+        self._look_at: Nanos | None = None
+        self._allow_delete = False
+
+    # --- what others may know ------------------------------------------------------------
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether the peer, in a living session, has confirmed all there is here."""
+        known = self.link is Link.READY and self._theirs is not None and self._ours is not None
+        return known and not (self._left or self._unknown or len(self._settling) or self._retry_at is not None)
+
+    @property
+    def pending(self) -> int:
+        """How many paths the peer has not confirmed, as far as known."""
+        return self._left + len(self._settling) + len(self._unreadable)
+
+    @property
+    def pending_since(self) -> Nanos | None:
+        """When the oldest unconfirmed change was made."""
+        instants = [one for one in (self._since, self._settling.oldest) if one is not None]
+        return min(instants, default=None)
+
+    @property
+    def deadline(self) -> Nanos | None:
+        """The next instant at which `on_timer` has something to do."""
+        if not self.epoch:
+            return None
+        instants = [self._limit_at, self._retry_at if self._limit_at is None else None]
+        if self.link is not Link.SENDING:
+            instants += [self._settling.deadline, self._look_at]
+        if self.link is Link.READY:
+            instants.append(self._reconcile_at)
+        return min((one for one in instants if one is not None), default=None)
+
+    # --- what happens --------------------------------------------------------------------
+
+    def mastership(self, epoch: int, now: Nanos) -> list[Action]:
+        """This node is master of `epoch`."""
+        self.epoch = epoch
+        return self.sync_now(now)
+
+    def sync_now(self, now: Nanos, *, allow_delete: bool = False) -> list[Action]:
+        """Somebody wants everything compared, without waiting for a retry."""
+        self._allow_delete |= allow_delete
+        self._failures = 0
+        self._told.clear()
+        self._look = True
+        if self.link is not Link.SENDING:
+            self._theirs = None
+        if self._limit_at is None:
+            self._retry_at = now
+        return self.on_timer(now)
+
+    def touched(self, key: str, now: Nanos, *, writing: bool = False) -> None:
+        """A path changed, or is being changed. The deadline may be nearer afterwards."""
+        self._settling.touch(key, now, writing=writing)
+
+    def lost_track(self, now: Nanos) -> list[Action]:
+        """Events were lost: anything may have changed."""
+        self._look = True
+        self._since = self._since or now
+        return self.on_timer(now)
+
+    def blind(self, now: Nanos) -> None:
+        """Changes cannot be watched, or not all of them: the tree has to be read now and then."""
+        self._look_at = Nanos(now + LOOK_AGAIN)
+
+    def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
+        """The peer said hello."""
+        self._their_version = their_version
+        return self._ask(now)
+
+    def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
+        """The peer said what it holds."""
+        self._theirs = manifest
+        self._rest(Link.READY)
+        self._reconcile_at = Nanos(now + self._limits.reconcile)
+        self._look = True
+        return self.on_timer(now)
+
+    def scanned(
+        self, manifest: Manifest, unreadable: Mapping[str, str], changing: frozenset[str], now: Nanos
+    ) -> list[Action]:
+        """Our tree was read. `changing` includes what was held."""
+        self._look = False
+        self._unreadable = unreadable
+        self._unknown = changing | unreadable.keys()
+        before = self._ours if self._ours is not None else self._theirs or {}
+        self._ours = filled(manifest, before, self._unknown)
+        if unreadable:
+            self._look_at = Nanos(now + LOOK_AGAIN)
+        actions: list[Action] = []
+        for key, words in unreadable.items():
+            actions += self._tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
+            self.last_error = f"cannot be read: {words}"
+        actions += self._number()
+        return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
+
+    def confirmed(self, found: str, now: Nanos) -> list[Action]:
+        """The peer applied the batch and read its tree again."""
+        batch, self._batch = self._batch, None
+        self._rest(Link.READY)
+        if batch is None:
+            return self.on_timer(now)
+        if found != batch.digest:
+            self._theirs = None
+            return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
+        self._theirs, self._their_version = batch.plan.target, batch.version
+        self._left, self._allow_delete = 0, False
+        self.totals.runs["ok"] += 1
+        self.totals.files += len(batch.plan.entries) + len(batch.plan.delete)
+        self.totals.size += batch.plan.size
+        self.totals.lags.append(seconds(Nanos(now - batch.since)))
+        self._since = None
+        return [*self._well(), *self.on_timer(now)]
+
+    def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
+        """The peer did not take a batch, or answered a question so. What it holds now is not known."""
+        self._batch = None
+        self._theirs = None
+        if self.link is Link.CONNECTING:
+            return [Disconnect(), *self.lost(reason, text, now)]
+        self._rest(Link.READY)
+        self._look = reason in (Refusal.CHANGED, Refusal.DIFFERS)
+        return self._failed("refused", reason, text, now)
+
+    def moved(self, key: str, now: Nanos) -> list[Action]:
+        """A content changed between reading the tree and sending it: nothing was sent."""
+        self._batch = None
+        self._rest(Link.READY)
+        self.touched(key, now)
+        self._look = True
+        return self.on_timer(now)
+
+    def lost(self, kind: str, text: str, now: Nanos) -> list[Action]:
+        """The session ended, or did not come about."""
+        self._batch = None
+        self._theirs = None
+        self._rest(Link.DOWN)
+        return self._failed("failed", kind, text, now)
+
+    def on_timer(self, now: Nanos) -> list[Action]:
+        """Do what is due."""
+        if not self.epoch:
+            return []
+        if self._limit_at is not None and now >= self._limit_at:
+            return [Disconnect(), *self.lost("timeout", f"no answer from the peer while {self.link.value}", now)]
+        if self._retry_at is not None and self._limit_at is None and now >= self._retry_at:
+            self._retry_at = None
+            self._look = True
+        actions: list[Action] = []
+        if self.link is Link.DOWN and self._retry_at is None:
+            self.link, self._limit_at = Link.CONNECTING, Nanos(now + CONNECT_LIMIT)
+            actions.append(Connect())
+        if self.link is Link.READY and self._retry_at is None:
+            if self._theirs is None or (self._reconcile_at is not None and now >= self._reconcile_at):
+                return actions + self._ask(now)
+        return actions + self._scan(now)
+
+    # --- how it is decided ---------------------------------------------------------------
+
+    def _scan(self, now: Nanos) -> list[Action]:
+        if self.link is Link.SENDING:
+            return []  # what changes now is compared when the batch is through
+        if self._look_at is not None and now >= self._look_at:
+            self._look, self._look_at = True, None
+        touched = self._settling.take(now)
+        if touched is not None:
+            self._since = touched if self._since is None else min(self._since, touched)
+        return [Scan(self._settling.held(now))] if self._look or touched is not None else []
+
+    def _number(self) -> list[Action]:
+        """Give our tree a new version if it is another than the recorded one."""
+        found = digest(self._ours or {})
+        if found == self.digest:
+            return []
+        self.digest, self.version = found, DataVersion(self.epoch, self.version.generation + 1)
+        return [Record(self.version, found)]
+
+    def _compare(self, now: Nanos) -> list[Action]:
+        """Send what the peer lacks."""
+        if self._theirs is None or self._ours is None:
+            return []
+        plan = compare(self._ours, self._theirs, self._unknown)
+        self._left = len(plan.entries) + len(plan.delete)
+        if plan.empty and self._their_version == self.version:
+            self._since = None
+            return self._well()
+        there = sum(key != RT_TABLES for key in self._theirs)
+        if len(plan.delete) * 100 > self._limits.max_delete * there and not self._allow_delete:
+            words = f"{len(plan.delete)} of the peer's {there} paths would be deleted, more than max_delete"
+            return self._tell("max_delete", f"{words} allows: to do it, run skd-cluster sync --allow-delete", now)
+        batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)
+        self._batch, self.link = batch, Link.SENDING
+        self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
+        return [Send(batch)]
+
+    def _ask(self, now: Nanos) -> list[Action]:
+        self.link, self._limit_at = Link.ASKING, Nanos(now + ANSWER_LIMIT)
+        return [AskPeer()]
+
+    def _rest(self, link: Link) -> None:
+        self.link, self._limit_at = link, None
+
+    def _well(self) -> list[Action]:
+        """All is well again: forget what was wrong."""
+        self._failures = 0
+        if self._unreadable:
+            return []
+        troubled, self.last_error = bool(self._told), ""
+        self._told.clear()
+        return [Tell("replication_well", "replication works again", "info")] if troubled else []
+
+    def _failed(self, result: str, kind: str, text: str, now: Nanos) -> list[Action]:
+        self.totals.runs[result] += 1
+        wait = min(FIRST_RETRY << min(self._failures, 20), LAST_RETRY)
+        self._failures += 1
+        self._retry_at = Nanos(now + round(wait * (0.5 + self._jitter() / 2)))
+        return self._tell(kind, text, now)
+
+    def _tell(self, kind: str, text: str, now: Nanos) -> list[Action]:
+        """Say a trouble, unless it was just said."""
+        self.last_error = text
+        again_at = self._told.get(kind)
+        if again_at is not None and now < again_at:
+            return []
+        self._told[kind] = Nanos(now + TELL_AGAIN)
+        return [Tell(f"replication_{kind.partition(' ')[0]}", text)]

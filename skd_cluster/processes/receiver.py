@@ -1,0 +1,239 @@
+"""The other end of the replicator's session: lets in the right master only, applies, and answers with its own digest."""
+
+import os
+import select
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import skd_cluster
+from skd_cluster.adapters.apply import Applier, RefusedError, refusal
+from skd_cluster.adapters.clock import monotonic, wall
+from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
+from skd_cluster.adapters.history import History
+from skd_cluster.adapters.staging import Staging, staging_parent, sweep
+from skd_cluster.adapters.synclog import SyncLog
+from skd_cluster.adapters.tree import Scan, Tree
+from skd_cluster.config.schema import Config
+from skd_cluster.core.manifest import Entry, digest, pack_manifest, unpack_manifest
+from skd_cluster.core.model import DataVersion, ExitCode, Nanos, Role, nanos, seconds
+from skd_cluster.core.session import (
+    PROTOCOL,
+    Ask,
+    Begin,
+    Commit,
+    Confirm,
+    Decoder,
+    Hello,
+    Holds,
+    Message,
+    ProtocolError,
+    Put,
+    Ready,
+    Refusal,
+    Refused,
+    encode,
+)
+
+_READ = 1 << 18
+_SCANS = 3
+"""How often the tree is read again when something in it changes at that very moment."""
+
+_IDLE = nanos(600)
+"""After so long without a word, and two of the master's comparisons, the master is taken for gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What the running service says: its role, and the highest epoch it knows of."""
+
+    role: Role
+    epoch: int
+
+
+class ServiceDownError(Exception):
+    """The cluster service does not run on this node."""
+
+
+class Receiver:
+    """One session. `fence` asks the service and raises ServiceDownError; `applied` tells it what was done."""
+
+    def __init__(self, config: Config, fence: Callable[[], Fence], applied: Callable[[dict[str, Any]], None]) -> None:
+        self._config = config
+        self._fence = fence
+        self._applied = applied
+        self._tree = Tree.of(config)
+        parent = staging_parent(config.state_dir, config.configdir)
+        self._staging = Staging(parent)
+        self._history = History(config.state_dir / "history", config.history_keep)
+        self._log = SyncLog(config.zeninolog)
+        self._open = False
+        self._done: dict[str, Any] | None = None
+        sweep(parent, self._tree.scan().folders)
+
+    def answer(self, message: Message) -> Message | None:
+        """Do what the master says. A batch gets one refusal at most: the rest of it is then not answered."""
+        try:
+            match message:
+                case Hello():
+                    return self._hello(message)
+                case Ask():
+                    return Holds(pack_manifest(self._scan().manifest))
+                case Begin():
+                    return self._begin(message)
+                case Put():
+                    if self._open:
+                        self._staging.put(self._checked(message.key), message.body)
+                    return None
+                case Commit():
+                    return self._commit(message) if self._open else None
+                case _:
+                    return Refused(Refusal.PROTOCOL.value, f"{type(message).__name__} is no question")
+        except RefusedError as error:
+            return self._refuse(error)
+        except OSError as error:
+            return self._refuse(refusal(error, str(self._config.state_dir)))
+        except ValueError as error:
+            return self._refuse(RefusedError(Refusal.PROTOCOL, str(error)))
+
+    def settle(self) -> None:
+        """Do what may wait until the master has its answer."""
+        if self._done is not None:
+            done, self._done = self._done, None
+            self._applied(done)
+            self._staging.remove()
+            self._history.prune()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._staging.remove()
+
+    def _refuse(self, error: RefusedError) -> Refused:
+        self._open = False
+        self._log.line(f"refused: {error.text}")
+        return Refused(error.reason.value, error.text)
+
+    def _hello(self, message: Hello) -> Hello:
+        if message.protocol != PROTOCOL:
+            words = f"the peer has skd-cluster {skd_cluster.__version__} and this node {message.software}"
+            raise RefusedError(Refusal.PROTOCOL, f"{words}: they do not understand each other")
+        fence = self._service()
+        held = read_state(self._config.state_dir)
+        return Hello(
+            PROTOCOL,
+            skd_cluster.__version__,
+            fence.epoch,
+            fence.role.word,
+            held.version.epoch,
+            held.version.generation,
+            held.digest,
+        )
+
+    def _begin(self, message: Begin) -> Ready:
+        self._admit(message.epoch)
+        self._staging.renew()
+        self._open = True
+        return Ready(str(self._staging.tree))
+
+    def _checked(self, key: str) -> str:
+        if self._tree.scope.root_of(key) is None or ".." in key.split("/"):
+            raise RefusedError(Refusal.SCOPE, f"{key}: not among `configdir`, `rttables`, `replicate` of the peer")
+        return key
+
+    def _service(self) -> Fence:
+        try:
+            return self._fence()
+        except ServiceDownError as error:
+            words = "the cluster service does not run on the peer: systemctl start skudonet-ce-cluster there"
+            raise RefusedError(Refusal.NOT_RUNNING, words) from error
+
+    def _admit(self, epoch: int) -> None:
+        """Let in the master of the newest epoch only. Raises RefusedError."""
+        fence = self._service()
+        if fence.role is Role.MASTER:
+            raise RefusedError(Refusal.MASTER, f"the peer is master itself, of epoch {fence.epoch}")
+        known = max(fence.epoch, read_state(self._config.state_dir).version.epoch)
+        if epoch < known:
+            raise RefusedError(Refusal.OLD_EPOCH, f"the peer knows epoch {known}, newer than this master's {epoch}")
+
+    def _commit(self, message: Commit) -> Confirm:
+        began = monotonic()
+        self._open = False
+        entries = unpack_manifest(message.entries)
+        delete = [str(key) for key in message.delete]
+        version = DataVersion(message.data_epoch, message.generation)
+        try:
+            with tree_lock(self._config.state_dir):
+                self._admit(message.epoch)  # again: the role may have changed while the contents came
+                left = self._apply(version, entries, message.fetch, delete)
+                found = digest(self._scan().manifest)
+                if found != message.digest:
+                    words = "; ".join(left) or "somebody else writes there"
+                    raise RefusedError(Refusal.DIFFERS, f"the peer's tree is not the same after the push: {words}")
+                write_state(self._config.state_dir, DataState(version, found))
+        except BusyError as error:
+            raise RefusedError(Refusal.BUSY, f"on the peer: {error}") from error
+        size = sum(entries[key].size for key in message.fetch)
+        confirmed = Confirm(found, len(entries) + len(delete), size, left)
+        self._report(version, confirmed, seconds(Nanos(monotonic() - began)))
+        return confirmed
+
+    def _apply(self, version: DataVersion, entries: dict[str, Entry], fetch: list[str], delete: list[str]) -> list[str]:
+        if not entries and not delete:
+            return []
+        before = read_state(self._config.state_dir).version
+        kept = self._history.generation(version.generation)
+        applier = Applier(self._tree, self._staging, kept)
+        try:
+            return applier.apply(entries, fetch, delete)
+        finally:
+            about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
+            kept.about(about | {"from": [before.epoch, before.generation]} | applier.facts(delete))
+
+    def _report(self, version: DataVersion, done: Confirm, took: float) -> None:
+        self._log.line(
+            f"applied generation {version.epoch}.{version.generation}: {done.files} paths, {done.size} bytes, "
+            f"{took * 1000:.0f} ms"
+        )
+        facts = {"data_epoch": version.epoch, "generation": version.generation, "digest": done.digest}
+        self._done = facts | {"files": done.files, "bytes": done.size, "seconds": took}
+
+    def _scan(self) -> Scan:
+        """Read the tree, again if something changed meanwhile."""
+        for _ in range(_SCANS - 1):
+            found = self._tree.scan()
+            if not found.changing:
+                return found
+        return self._tree.scan()
+
+
+def serve(receiver: Receiver, source: int, target: int, idle: int) -> ExitCode:
+    """Answer until the master hangs up or says nothing for `idle` nanoseconds."""
+    decoder = Decoder()
+    poller = select.poll()
+    poller.register(source, select.POLLIN)
+    try:
+        while poller.poll(max(idle, _IDLE) // 1_000_000):
+            data = os.read(source, _READ)
+            if not data:
+                break
+            for message in decoder.feed(data):
+                answer = receiver.answer(message)
+                if answer is not None:
+                    _write(target, encode(answer))
+                    receiver.settle()
+    except ProtocolError as error:
+        _write(target, encode(Refused(Refusal.PROTOCOL.value, str(error))))
+        return ExitCode.FAILED
+    except BrokenPipeError:
+        pass  # the master hung up before it had the answer
+    finally:
+        receiver.settle()
+        receiver.close()
+    return ExitCode.OK
+
+
+def _write(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]

@@ -1,0 +1,47 @@
+"""What the elector is told at its start."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from skd_cluster import __version__
+from skd_cluster.config.schema import Config
+from skd_cluster.core.messages import Data, Settings
+from skd_cluster.core.model import Vip
+from skd_cluster.core.wire import derive_key
+
+
+def settings_for(config: Config, vips: Iterable[Vip], *, epoch: int, data: Data, standby: bool) -> Settings:
+    """Return the first message to the elector."""
+    passwords = [config.password, *([config.password_also] if config.password_also else [])]
+    return Settings(
+        interface=config.interface,
+        local_ip=str(config.local_ip),
+        remote_ip=str(config.remote_ip),
+        port=config.udp_port,
+        cluster_id=config.cluster_id,
+        keys=[derive_key(one, config.cluster_id).hex() for one in passwords],
+        advert_interval=config.advert_interval,
+        dead_ratio=config.dead_ratio,
+        priority=config.priority,
+        preempt=config.preempt,
+        preempt_delay=config.preempt_delay,
+        vip_lease=config.vip_lease,
+        garp_count=config.garp_count,
+        garp_refresh=config.garp_refresh,
+        vips=vip_rows(vips),
+        clustered=len({one.address for one in config.cluster_ip}),
+        track_interfaces=list(config.track_interfaces),
+        epoch=epoch,
+        data_epoch=data.data_epoch,
+        generation=data.generation,
+        digest=data.digest,
+        standby=standby,
+        page=str(Path(config.run_dir, "elector.page")),
+        version=__version__,
+    )
+
+
+def vip_rows(vips: Iterable[Vip]) -> list[list[Any]]:
+    """Return addresses as `Settings.vips` and `Floating.vips` have them."""
+    return [[str(vip.address), vip.prefix, vip.interface, vip.label] for vip in vips]
