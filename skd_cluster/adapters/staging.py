@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,13 +60,13 @@ def staging_parent(state_dir: Path, configdir: Path) -> Path:
     return state_dir / _NAME
 
 
-def sweep(parent: Path, folders: dict[str, str]) -> None:
+def sweep(parent: Path, folders: Iterable[str]) -> None:
     """Remove what sessions left behind that were killed: their staging folders, their temporary names in the tree."""
     with suppress(OSError):
         for name in os.listdir(parent):
             if name.isdigit() and not _alive(name):
                 shutil.rmtree(parent / name, ignore_errors=True)
-    for folder in folders.values():
+    for folder in folders:
         with suppress(OSError):
             for name in os.listdir(folder):
                 if name.startswith(TEMPORARY) and not _alive(name.removeprefix(TEMPORARY)):

@@ -29,6 +29,15 @@ class ChangingError(Exception):
     """A file changed while it was read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that was listed: where, and which one it is (a folder of the same name may be another)."""
+
+    path: str
+    device: int
+    inode: int
+
+
 @dataclass(slots=True)
 class Scan:
     """A tree as it was found, by key.
@@ -41,7 +50,7 @@ class Scan:
     unreadable: dict[str, str] = field(default_factory=dict)
     changing: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
-    folders: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, Folder] = field(default_factory=dict)
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -140,7 +149,7 @@ class Tree:
         try:
             if folder:
                 found.manifest[key] = Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
-                self._list(key, path, found, known)
+                self._list(key, Folder(path, state.st_dev, state.st_ino), found, known)
             elif stat.S_ISREG(state.st_mode):
                 if key not in found.changing:
                     self._file(key, path, state, found, known)
@@ -156,15 +165,15 @@ class Tree:
         except OSError as error:
             found.unreadable[key] = f"{path}: {error.strerror}"
 
-    def _list(self, key: str, path: str, found: Scan, known: dict[str, _Known]) -> None:
-        with os.scandir(path) as entries:
+    def _list(self, key: str, folder: Folder, found: Scan, known: dict[str, _Known]) -> None:
+        with os.scandir(folder.path) as entries:
             for entry in entries:
                 try:
                     state = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
                 self._visit(f"{key}/{entry.name}", entry.path, state, found, known)
-        found.folders[key] = path
+        found.folders[key] = folder
 
     def _file(self, key: str, path: str, state: os.stat_result, found: Scan, known: dict[str, _Known]) -> None:
         stamp = _stamp(state)

@@ -120,7 +120,7 @@ class Totals:
 class Limits:
     """What the configuration says."""
 
-    reconcile: Nanos = nanos(300)
+    reconcile: Nanos = Nanos(300 * SECOND)
     max_delete: int = 50
 
 
@@ -185,19 +185,19 @@ class ReplicationMachine:
         instants = [self._limit_at, self._retry_at if self._limit_at is None else None]
         if self.link is not Link.SENDING:
             instants += [self._settling.deadline, self._look_at]
-        if self.link is Link.READY:
+        if self.link is Link.READY and self._retry_at is None:
             instants.append(self._reconcile_at)
         return min((one for one in instants if one is not None), default=None)
 
     # --- what happens --------------------------------------------------------------------
 
     def mastership(self, epoch: int, now: Nanos) -> list[Action]:
-        """This node is master of `epoch`."""
+        """Learn that this node is master of `epoch`."""
         self.epoch = epoch
         return self.sync_now(now)
 
     def sync_now(self, now: Nanos, *, allow_delete: bool = False) -> list[Action]:
-        """Somebody wants everything compared, without waiting for a retry."""
+        """Compare everything, without waiting for a retry."""
         self._allow_delete |= allow_delete
         self._failures = 0
         self._told.clear()
@@ -209,26 +209,26 @@ class ReplicationMachine:
         return self.on_timer(now)
 
     def touched(self, key: str, now: Nanos, *, writing: bool = False) -> None:
-        """A path changed, or is being changed. The deadline may be nearer afterwards."""
+        """Learn that a path changed, or is being changed. The deadline may be nearer afterwards."""
         self._settling.touch(key, now, writing=writing)
 
     def lost_track(self, now: Nanos) -> list[Action]:
-        """Events were lost: anything may have changed."""
+        """Learn that events were lost: anything may have changed."""
         self._look = True
         self._since = self._since or now
         return self.on_timer(now)
 
     def blind(self, now: Nanos) -> None:
-        """Changes cannot be watched, or not all of them: the tree has to be read now and then."""
+        """Learn that not all changes can be watched: the tree has to be read now and then."""
         self._look_at = Nanos(now + LOOK_AGAIN)
 
     def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
-        """The peer said hello."""
+        """Learn that the peer said hello."""
         self._their_version = their_version
         return self._ask(now)
 
     def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
-        """The peer said what it holds."""
+        """Learn what the peer holds."""
         self._theirs = manifest
         self._rest(Link.READY)
         self._reconcile_at = Nanos(now + self._limits.reconcile)
@@ -238,10 +238,12 @@ class ReplicationMachine:
     def scanned(
         self, manifest: Manifest, unreadable: Mapping[str, str], changing: frozenset[str], now: Nanos
     ) -> list[Action]:
-        """Our tree was read. `changing` includes what was held."""
+        """Learn what our tree holds. `changing` includes what was held."""
         self._look = False
         self._unreadable = unreadable
         self._unknown = changing | unreadable.keys()
+        for key in changing - self._settling.held(now):
+            self._settling.touch(key, now, writing=True)
         before = self._ours if self._ours is not None else self._theirs or {}
         self._ours = filled(manifest, before, self._unknown)
         if unreadable:
@@ -254,7 +256,7 @@ class ReplicationMachine:
         return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
 
     def confirmed(self, found: str, now: Nanos) -> list[Action]:
-        """The peer applied the batch and read its tree again."""
+        """Learn that the peer applied the batch, and the digest of its tree then."""
         batch, self._batch = self._batch, None
         self._rest(Link.READY)
         if batch is None:
@@ -263,7 +265,7 @@ class ReplicationMachine:
             self._theirs = None
             return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
         self._theirs, self._their_version = batch.plan.target, batch.version
-        self._left, self._allow_delete = 0, False
+        self._left = 0
         self.totals.runs["ok"] += 1
         self.totals.files += len(batch.plan.entries) + len(batch.plan.delete)
         self.totals.size += batch.plan.size
@@ -272,7 +274,7 @@ class ReplicationMachine:
         return [*self._well(), *self.on_timer(now)]
 
     def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
-        """The peer did not take a batch, or answered a question so. What it holds now is not known."""
+        """Learn that the peer refused a batch or a question. What it holds now is not known."""
         self._batch = None
         self._theirs = None
         if self.link is Link.CONNECTING:
@@ -282,7 +284,7 @@ class ReplicationMachine:
         return self._failed("refused", reason, text, now)
 
     def moved(self, key: str, now: Nanos) -> list[Action]:
-        """A content changed between reading the tree and sending it: nothing was sent."""
+        """Learn that a content changed between reading the tree and sending it: nothing was sent."""
         self._batch = None
         self._rest(Link.READY)
         self.touched(key, now)
@@ -290,7 +292,7 @@ class ReplicationMachine:
         return self.on_timer(now)
 
     def lost(self, kind: str, text: str, now: Nanos) -> list[Action]:
-        """The session ended, or did not come about."""
+        """Learn that the session ended, or did not come about."""
         self._batch = None
         self._theirs = None
         self._rest(Link.DOWN)
@@ -309,9 +311,9 @@ class ReplicationMachine:
         if self.link is Link.DOWN and self._retry_at is None:
             self.link, self._limit_at = Link.CONNECTING, Nanos(now + CONNECT_LIMIT)
             actions.append(Connect())
-        if self.link is Link.READY and self._retry_at is None:
-            if self._theirs is None or (self._reconcile_at is not None and now >= self._reconcile_at):
-                return actions + self._ask(now)
+        reconcile = self._reconcile_at is not None and now >= self._reconcile_at
+        if self.link is Link.READY and self._retry_at is None and (self._theirs is None or reconcile):
+            return actions + self._ask(now)
         return actions + self._scan(now)
 
     # --- how it is decided ---------------------------------------------------------------
@@ -360,8 +362,8 @@ class ReplicationMachine:
         self.link, self._limit_at = link, None
 
     def _well(self) -> list[Action]:
-        """All is well again: forget what was wrong."""
-        self._failures = 0
+        """Forget what was wrong: all is well again."""
+        self._failures, self._allow_delete = 0, False
         if self._unreadable:
             return []
         troubled, self.last_error = bool(self._told), ""

@@ -69,7 +69,7 @@ class Receiver:
         self._log = SyncLog(config.zeninolog)
         self._open = False
         self._done: dict[str, Any] | None = None
-        sweep(parent, self._tree.scan().folders)
+        sweep(parent, [folder.path for folder in self._tree.scan().folders.values()])
 
     def answer(self, message: Message) -> Message | None:
         """Do what the master says. A batch gets one refusal at most: the rest of it is then not answered."""
