@@ -20,12 +20,14 @@ class Staging:
         self._made = self.folder / "made"
         self._count = 0
 
-    def renew(self) -> None:
-        """Make it empty. Raises OSError."""
+    def renew(self, roots: Iterable[str]) -> None:
+        """Make it empty, with the folders in which rsync makes those of the roots. Raises OSError."""
         self.remove()
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for one in (self.folder, self.tree, self._made):
             one.mkdir(mode=0o700)
+        for root in roots:
+            (self.tree / root).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, key: str, body: bytes) -> None:
         """Take a content. Readable by nobody else. Raises OSError."""

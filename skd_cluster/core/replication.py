@@ -120,8 +120,8 @@ class Totals:
 class Limits:
     """What the configuration says."""
 
-    reconcile: Nanos = Nanos(300 * SECOND)
-    max_delete: int = 50
+    reconcile: Nanos
+    max_delete: int
 
 
 class ReplicationMachine:

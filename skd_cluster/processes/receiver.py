@@ -74,27 +74,30 @@ class Receiver:
     def answer(self, message: Message) -> Message | None:
         """Do what the master says. A batch gets one refusal at most: the rest of it is then not answered."""
         try:
-            match message:
-                case Hello():
-                    return self._hello(message)
-                case Ask():
-                    return Holds(pack_manifest(self._scan().manifest))
-                case Begin():
-                    return self._begin(message)
-                case Put():
-                    if self._open:
-                        self._staging.put(self._checked(message.key), message.body)
-                    return None
-                case Commit():
-                    return self._commit(message) if self._open else None
-                case _:
-                    return Refused(Refusal.PROTOCOL.value, f"{type(message).__name__} is no question")
+            return self._do(message)
         except RefusedError as error:
             return self._refuse(error)
         except OSError as error:
             return self._refuse(refusal(error, str(self._config.state_dir)))
         except ValueError as error:
             return self._refuse(RefusedError(Refusal.PROTOCOL, str(error)))
+
+    def _do(self, message: Message) -> Message | None:
+        match message:
+            case Hello():
+                return self._hello(message)
+            case Ask():
+                return Holds(pack_manifest(self._scan().manifest))
+            case Begin():
+                return self._begin(message)
+            case Put():
+                if self._open:
+                    self._staging.put(self._checked(message.key), message.body)
+                return None
+            case Commit():
+                return self._commit(message) if self._open else None
+            case _:
+                raise RefusedError(Refusal.PROTOCOL, f"{type(message).__name__} is no question")
 
     def settle(self) -> None:
         """Do what may wait until the master has its answer."""
@@ -131,7 +134,7 @@ class Receiver:
 
     def _begin(self, message: Begin) -> Ready:
         self._admit(message.epoch)
-        self._staging.renew()
+        self._staging.renew(self._tree.scope.roots())
         self._open = True
         return Ready(str(self._staging.tree))
 

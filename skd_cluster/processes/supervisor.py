@@ -178,7 +178,6 @@ class Supervisor:
                 self._release(f"the elector ended with {_ending(status)} instead of stopping")
             self._hooks.on_stop(now)
             self._status_file.remove()
-            self._leave_when_done()
             return
         self._release(f"the elector ended with {_ending(status)}")
         self._fail("this node is out until systemd starts the service again")
@@ -222,8 +221,6 @@ class Supervisor:
         if self._keeper.wanted and not self._keeper.ending:
             self._replicator_failed(f"skdinotify ended with {_ending(status)}; it is started again")
         self._keeper.on_exit(now)
-        if self._board.now.stopping:
-            self._leave_when_done()
 
     def _replicated(self, report: ReplicationReport) -> None:
         self._board.update(replication=report)
@@ -307,9 +304,7 @@ class Supervisor:
         if not self._elector.send(Command("stop", 0)):
             self._elector.signal(signal.SIGTERM)
         self._elector.kill_at(Nanos(now + _STOP_PATIENCE))
-
-    def _leave_when_done(self) -> None:
-        self._loop.until(lambda: self._hooks.idle and not self._keeper.running)
+        self._loop.until(lambda: self._hooks.idle and not self._elector.running and not self._keeper.running)
 
     def _unwritable(self, text: str) -> None:
         self._journal.log("file_unwritable", text, "err")

@@ -35,10 +35,12 @@ Node                             peer, address, product (folder of the programs 
     make_keys(), trust(other), start_sshd(), stop_sshd()
     start_daemon(command, wait, watchdog, env), stop_daemon(), kill_daemon(), daemon_pids(), notified, notify, output()
     role(), status(), holds(address), add_address(), remove_address(), link_down(), link_up()
-Client                           probe(address) -> Prober: mark(), gap_since(mark), longest_gap(), wait_answer(),
-                                 worst_stall(), sent, answered
+Client                           probe(address) -> Prober (or Prober(machine, address) from any machine): mark(),
+                                 gap_since(mark), longest_gap(), wait_answer(), worst_stall(), sent, answered
 Lab                              node(), client(), trust(), cut(m), mend(m), power_off(n), power_on(n),
-                                 partition(a, b, one_way), heal(), lose(percent, between), watch_holders(address),
+                                 partition(a, b, one_way), heal(), lose(percent, between),
+                                 watch_holders(address) -> HolderWatch: mark(), holders(), spans(since),
+                                 overlap_seconds(since), vacant_seconds(since)
                                  keep() -> the command that ends it later
 """
 

@@ -36,6 +36,8 @@ class Gap(NamedTuple):
 def longest_gap(probes: Iterator[tuple[int, int]], since: int = 0) -> Gap:
     """Return the longest gap among probes (sent, answered or 0; in nanoseconds) that ended after `since`.
 
+    A gap in which probes were lost outranks every stretch in which the prober itself was held up and sent none.
+
     The stretch from the last answer to the newest probe counts too: an outage that is not over is seen.
     """
     worst = Gap(0.0, since / 1e9, 0, 0.0)
@@ -47,9 +49,13 @@ def longest_gap(probes: Iterator[tuple[int, int]], since: int = 0) -> Gap:
             lost.append(sent)
             continue
         if sent > since:
-            worst = max(worst, _gap(begin, sent, lost))
+            worst = max(worst, _gap(begin, sent, lost), key=_rank)
         begin, lost = sent, []
-    return max(worst, _gap(begin, sent, lost)) if sent > since else worst
+    return max(worst, _gap(begin, sent, lost), key=_rank) if sent > since else worst
+
+
+def _rank(gap: Gap) -> tuple[bool, float]:
+    return bool(gap.lost), gap.seconds
 
 
 def _gap(begin: int, end: int, lost: list[int]) -> Gap:

@@ -70,10 +70,14 @@ class Story:
         mark, watched = self.probe.mark(), self.watch.mark()
         yield
         self.probe.wait_answer(10.0)
+        self.gap_figure(f"client's longest gap, {what}", mark, limit, watched)
+
+    def gap_figure(self, what: str, mark: int, limit: float | None, watched: float) -> None:
+        """Print and keep the longest gap since `mark`: the time between two answered probes with lost ones between."""
         gap = self.probe.gap_since(mark)
         overlap = self.watch.overlap_seconds(watched) * 1000
         note = f"; two holders for {overlap:.1f} ms" if overlap else ""
-        self.figure(f"client's longest gap, {what}", gap.ms, limit, note)
+        self.figure(what, gap.ms if gap.lost else 0.0, limit, note or ("" if gap.lost else "; not one probe lost"))
 
     def roles(self, lb1: str, lb2: str) -> Callable[[], bool]:
         """Return a check that the nodes have these roles."""
@@ -97,7 +101,7 @@ def start(story: Story) -> None:
     took = story.wait(story.roles("master", "backup"), "lb1 is master, lb2 backup")
     story.probe.wait_answer()
     story.figure("start: roles decided", took, None)
-    story.figure("start: client's longest gap on lb1, where the address was up", story.probe.gap_since(mark).ms, 20)
+    story.gap_figure("start: client's longest gap on lb1, where the address was up", mark, 20, watched)
     vacant = story.watch.vacant_seconds(watched) * 1000
     story.fact("start: the address never dropped", held=vacant == 0, found=f"{vacant:.1f} ms without a holder")
 

@@ -65,7 +65,6 @@ class HolderWatch:
         """Return this instant, for `since`."""
         return time.monotonic()
 
-    @property
     def holders(self) -> frozenset[str]:
         """The nodes that hold the address now."""
         self._check()

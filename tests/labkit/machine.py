@@ -188,10 +188,10 @@ class Machine:
         """
         arguments = ["bash", "-c", command] if isinstance(command, str) else [str(part) for part in command]
         into = [f"--{name}" for name in NAMESPACES]
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL) | pipes
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **pipes}
         log = os.open(self.path(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if output else None
         if log is not None:
-            streams |= {"stdout": log, "stderr": log}
+            streams["stdout"] = streams["stderr"] = log
         entering = subprocess.Popen(
             ["nsenter", "--target", str(self.pid), *into, f"--wd={cwd}", "--", *arguments],
             env={**CLEAN_ENVIRONMENT, **(env or {})},
@@ -199,7 +199,9 @@ class Machine:
             encoding="utf-8",
             errors="surrogateescape",
             start_new_session=True,
-            **streams,
+            stdin=streams["stdin"],
+            stdout=streams["stdout"],
+            stderr=streams["stderr"],
         )
         if log is not None:
             os.close(log)

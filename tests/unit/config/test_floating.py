@@ -101,7 +101,13 @@ def test_a_mask_that_its_own_file_lacks_is_the_parent_s(config, tmp_path):
     interface_file(tmp_path, "eth0:own", addr="10.0.0.5", mask="255.255.255.128", status="up")
     interface_file(tmp_path, "eth9:c", addr="10.0.0.4", status="up")
     vips = floating_addresses(config(tmp_path)).vips
-    assert [(one.label, one.prefix) for one in vips] == [("", 16), ("eth0:a", 16), ("", 128), ("eth0:own", 25), ("eth9:c", 32)]
+    assert [(one.label, one.prefix) for one in vips] == [
+        ("", 16),
+        ("eth0:a", 16),
+        ("", 128),
+        ("eth0:own", 25),
+        ("eth9:c", 32),
+    ]
 
 
 def test_a_label_is_fifteen_characters_at_most(config, tmp_path):

@@ -163,6 +163,7 @@ def test_a_secret_is_not_shown_whatever_is_wrong_with_it(key):
 
 def test_the_rest_of_a_broken_password_is_not_shown():
     text = "\n".join(map(str, parsed('$password="hid\nden";\npassword = "hidden";\npassword hidden;').problems))
+    text += "\n".join(map(str, parsed('$password="x"hid;\nden words;').problems))
     assert "hid" not in text
     assert "den" not in text
 

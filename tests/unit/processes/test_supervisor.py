@@ -95,9 +95,11 @@ def test_the_watchdog_is_fed_only_while_the_elector_reports(node):
 
 def test_a_change_of_role_reaches_file_disk_hook_journal_and_replicator(node):
     elector = node.begin(Role.BACKUP, epoch=1)
+    eventually(lambda: "down hook done" in node.logged())
     elector.say(change(Role.BACKUP, Role.MASTER, epoch=2, silent=700_000_000, took=2_000_000))
     node.await_word("master")
-    eventually(lambda: node.traced() == ["down lo 203.0.113.10", "up lo 203.0.113.10"])
+    eventually(lambda: "up hook done" in node.logged())
+    assert node.traced() == ["down lo 203.0.113.10", "up lo 203.0.113.10"]
     eventually(lambda: (node.folder / "state" / "epoch").read_text() == "2\n")
     replicator = node.child()
     assert replicator.hears(Mastership) == Mastership(2)
@@ -136,7 +138,8 @@ def test_a_missing_hook_is_one_line_and_a_failing_one_a_warning(node):
     (node.folder / "up").unlink()
     node.hook("down", "echo it broke; exit 7")
     elector = node.begin(Role.BACKUP)
-    for epoch in (2, 4):
+    for count, epoch in enumerate((2, 4), 1):
+        eventually(lambda count=count: node.logged().count("exit status 7") == count)
         elector.say(change(Role.BACKUP, Role.MASTER, epoch=epoch))
         elector.say(change(Role.MASTER, Role.BACKUP, epoch=epoch + 1))
     eventually(lambda: node.logged().count("exit status 7") == 3)
@@ -170,7 +173,7 @@ def test_sigterm_waits_for_the_down_hook_but_no_longer_than_its_time(node):
     elector.hears(Command)
     elector.leave(0)
     assert node.ended() == ExitCode.OK
-    assert 0.9 < time.monotonic() - started < 3
+    assert 0.9 < time.monotonic() - started < 3, node.logged()
     assert node.traced()[-1] == "down"
 
 

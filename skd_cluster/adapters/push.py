@@ -1,0 +1,103 @@
+"""Sends one batch: through the session if it is small, its contents by rsync if not."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skd_cluster.adapters.clock import monotonic
+from skd_cluster.adapters.command import Watched
+from skd_cluster.adapters.rsync import VANISHED, jobs, transfer
+from skd_cluster.adapters.ssh import Session
+from skd_cluster.adapters.tree import Tree, read_file
+from skd_cluster.config.schema import Config
+from skd_cluster.core.manifest import content_of, pack_manifest
+from skd_cluster.core.model import Nanos, nanos
+from skd_cluster.core.replication import Batch
+from skd_cluster.core.session import Begin, Commit, Message, Put
+
+RSYNC_LIMIT = nanos(900)
+"""However large: the machine's own limit, which knows the size, comes first for most."""
+
+
+class MovedError(Exception):
+    """A content is not any more what the batch says; the argument is its key."""
+
+
+class RsyncError(Exception):
+    """rsync failed, and how."""
+
+
+@dataclass(slots=True)
+class Push:
+    """One batch on its way. `began` is when it was taken up."""
+
+    batch: Batch
+    tree: Tree
+    session: Session
+    config: Config
+    control: Path
+    began: Nanos = field(default_factory=monotonic)
+    rsync: Watched | None = None
+    _jobs: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    _staging: str = ""
+
+    def start(self) -> None:
+        """Send all of a small batch, of a large one the question for a staging folder. Raises MovedError."""
+        messages: list[Message] = [Begin(self.batch.epoch)]
+        if self.batch.small:
+            messages += [self._content(key) for key in self.batch.plan.fetch]
+            messages.append(self._commit())
+        else:
+            self._jobs = jobs(self.tree, self.batch.plan.fetch)
+        self.session.send(messages)
+
+    def ready(self, staging: str) -> None:
+        """Go on with a large batch: the peer has a staging folder. Raises CannotStartError."""
+        if not self.batch.small:
+            self._staging = staging
+            self._next()
+
+    def step(self, now: Nanos) -> None:
+        """Move rsync on. Raises RsyncError, CannotStartError."""
+        finished = self.rsync.step(now) if self.rsync is not None else None
+        if finished is None:
+            return
+        self.rsync = None
+        if finished.timed_out:
+            raise RsyncError("rsync did not end in time")
+        if finished.code not in (0, VANISHED):  # what vanished, the peer will miss and say so
+            raise RsyncError(f"rsync ended with {finished.code}: {finished.last_line}")
+        self._next()
+
+    def cancel(self) -> None:
+        """End what runs for it."""
+        if self.rsync is not None:
+            self.rsync.running.close()
+            self.rsync = None
+
+    def _next(self) -> None:
+        if not self._jobs:
+            self.session.send([self._commit()])
+            return
+        source, root, names = self._jobs.pop()
+        self.rsync = transfer(self.config, self.control, source, f"{self._staging}/{root}", names, RSYNC_LIMIT)
+
+    def _content(self, key: str) -> Put:
+        try:
+            body = read_file(self.tree.path(key))
+        except OSError as error:
+            raise MovedError(key) from error
+        if content_of(key, body) != self.batch.plan.entries[key].content:
+            raise MovedError(key)
+        return Put(key, body)
+
+    def _commit(self) -> Commit:
+        plan, version = self.batch.plan, self.batch.version
+        return Commit(
+            self.batch.epoch,
+            version.epoch,
+            version.generation,
+            self.batch.digest,
+            pack_manifest(plan.entries),
+            list(plan.fetch),
+            list(plan.delete),
+        )
