@@ -123,4 +123,3 @@ class Session:
             )
             return Trouble("garbled", words)
         return explain(code, self._errors.decode(errors="replace"), peer, command)
-

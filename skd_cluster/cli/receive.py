@@ -1,9 +1,9 @@
 """`skd-cluster receive`: what the master's ssh session runs here. Frames on standard input and output, nothing else."""
 
+import argparse
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from skd_cluster.adapters.control import NotRunning, request
@@ -15,9 +15,9 @@ _PATIENCE = 3.0
 """Seconds for the service on this node to answer."""
 
 
-def run(config_path: Path) -> ExitCode:
-    """Serve one session until the master hangs up."""
-    loaded = load(config_path)
+def run(args: argparse.Namespace) -> ExitCode:
+    """Serve one session with the configuration `args.config` until the master hangs up."""
+    loaded = load(args.config)
     if loaded.config is None:
         for problem in loaded.problems:
             print(problem, file=sys.stderr)

@@ -50,9 +50,13 @@ class ElectionMachine:
     _key_heard_at: Nanos = NEVER
     _key_override: bool = False
     _blind: bool = False
-    """Promoted at start without having verified the peer: it may come back with newer configuration."""
+    """Promoted without having followed a master or met a peer that could be one: newer configuration may come back."""
     _rival_since: Nanos = NEVER
+    _rival_heard_at: Nanos = NEVER
     _asking: bool = False
+    """Was master and overslept: asks whether somebody took over."""
+    _excused: bool = False
+    """The silence was put down to our own pause once; a node that stutters must take over all the same."""
 
     def __post_init__(self) -> None:
         """Know nothing of the peer yet."""
@@ -88,23 +92,26 @@ class ElectionMachine:
         if standby:
             return self._become(Role.STANDBY, Reason.STANDBY, now)
         self._judge_at = Nanos(now + self.peer.patience)
-        return []
+        return self._check_faults(now)
 
     def awake(self, now: Nanos) -> list[Action]:
         """Tell the machine that the loop runs. One that overslept asks before it acts.
 
-        A master drops its addresses first, unless the peer was gone before: then nobody was there to take over. A backup
-        gives the master one more interval, since the packets it missed may be lost with the pause.
+        A master that was silent for longer than the peer waits drops its addresses first, unless the peer was gone
+        before: then nobody was there to take over. Anybody else gives the peer its patience anew, once a silence, since the
+        packets that came meanwhile may be lost with the pause.
         """
-        slept_at, self._awake_at = self._awake_at, now
-        slept = Nanos(now - slept_at)
-        if self.role is Role.MASTER and slept > self.peer.their_patience and self.peer.alive(slept_at):
-            self._asking = True
-            actions = self._become(Role.BACKUP, Reason.PAUSED, now, f"did not run for {slept // MILLISECOND} ms")
-            self._judge_at = Nanos(now + self.peer.interval)
-            return [*actions, Send()]
-        if self.role is Role.BACKUP and slept > 2 * self.me.interval:
-            self._judge_at = max(self._judge_at, Nanos(now + self.peer.interval))
+        due, ran_at, self._awake_at = self.deadline, self._awake_at, now
+        if self.role is Role.MASTER:
+            # Not the length of the sleep: the peer counts from our last advertisement, which is older.
+            silent = Nanos(now - (self._send_at - self.me.interval))
+            if silent > self.peer.their_patience and self.peer.alive(ran_at):
+                self._asking = True
+                detail = f"did not run for {(now - ran_at) // MILLISECOND} ms"
+                return [*self._become(Role.BACKUP, Reason.PAUSED, now, detail), Send()]
+        elif self._judge_at != FAR and now - due > self.peer.interval // 2 and not self._excused:
+            self._excused = True
+            self._judge_at = max(self._judge_at, Nanos(now + self.peer.patience))
         return []
 
     def on_advert(self, advert: Advert, now: Nanos, heard_us_at: Nanos) -> list[Action]:
@@ -117,15 +124,16 @@ class ElectionMachine:
         if advert.role is Role.MASTER:
             self._master_heard_at = now
             self._resigned_until = NEVER
+            self._excused = False
         match self.role:
             case Role.INIT:
                 actions += self._meet(advert, now)
             case Role.BACKUP:
                 actions += self._follow(advert, now)
             case Role.MASTER:
-                actions += self._defend(advert, now, first=first)
+                actions += self._defend(advert, now)
             case Role.FAULT | Role.STANDBY:
-                self.epoch = max(self.epoch, advert.epoch)
+                actions += self._adopt(advert.epoch)
         return actions
 
     def on_bad_key(self, now: Nanos) -> list[Action]:
@@ -192,6 +200,7 @@ class ElectionMachine:
         undecided = advert.role in (Role.INIT, Role.BACKUP) and not advert.resigns
         if undecided and not self._goes_first(advert):
             return self._become(Role.BACKUP, Reason.START, now)
+        self._blind = advert.role in (Role.FAULT, Role.STANDBY)
         return self._promote(self._first_reason(advert), now)
 
     def _goes_first(self, advert: Advert) -> bool:
@@ -209,44 +218,48 @@ class ElectionMachine:
 
     def _follow(self, advert: Advert, now: Nanos) -> list[Action]:
         """BACKUP has heard its peer."""
-        self.epoch = max(self.epoch, advert.epoch)
         if advert.role is Role.MASTER:
-            if self._asking:
-                # It took over while we were paused and still held the addresses: it has to announce them again.
-                self._asking = False
-                self.epoch = advert.epoch + 1
+            # One that took over while we were paused and still held the addresses has to announce them again.
+            seen = max(self.epoch, advert.epoch) + 1 if self._asking else advert.epoch
+            self._asking = False
             self._judge_at = Nanos(now + self.peer.patience)
-            return []
-        if advert.resigns and now >= self._resigned_until:
-            return self._promote(Reason.PEER_RESIGNED, now)
+            return self._adopt(seen)
+        adopted = self._adopt(advert.epoch)
+        if advert.resigns and now >= self._resigned_until and self.peer.hears_us(now):
+            # One that does not echo us was made before we slept, and may have been withdrawn since.
+            return [*adopted, *self._promote(Reason.PEER_RESIGNED, now)]
         if self._asking and self.peer.heard_us_at >= self.since:
             # Composed after we woke: nobody is master, and nobody but us was.
-            return self._promote(Reason.RECOVERED, now)
-        return []
+            return [*adopted, *self._promote(Reason.RECOVERED, now)]
+        return adopted
 
-    def _defend(self, advert: Advert, now: Nanos, *, first: bool) -> list[Action]:
+    def _defend(self, advert: Advert, now: Nanos) -> list[Action]:
         """MASTER has heard its peer."""
-        blind, self._blind = self._blind and first, False
         if advert.role is Role.MASTER:
             return self._rival(advert, now)
+        fit = not self.peer.unfit(now)
+        fresher = self._blind and advert.data > self.data
+        self._blind = self._blind and not fit
+        if fit and fresher:
+            return self._resign(Role.BACKUP, Reason.YIELD_FRESHER, now)
         if self._rival_since or advert.epoch > self.epoch:
             # There were two, and the other one has yielded: caches may have learnt the wrong one, so announce again.
             self._rival_since = NEVER
             return [*self._raise_epoch(advert.epoch), Claim(), Send()]
-        if blind and advert.data > self.data and not self.peer.unfit(now):
-            return self._resign(Role.BACKUP, Reason.YIELD_FRESHER, now)
-        if Flag.WANTED in advert.flags and not self.peer.unfit(now):
+        if fit and Flag.WANTED in advert.flags:
             return self._resign(Role.BACKUP, Reason.ELECTED, now)
         return []
 
     def _rival(self, advert: Advert, now: Nanos) -> list[Action]:
         """Two masters have met: one yields.
 
-        One that is not heard cannot make the other yield, so it yields itself after its rival had the time to hear it.
+        One that is not heard cannot make the other yield, so it yields itself after its rival had the time to hear it:
+        counted from when they met, and anew when they have lost each other in between.
         """
         if not self.peer.yields_to_us:
             return self._yield(advert, Reason.RIVAL_WON, now)
-        if not self._rival_since:
+        met, self._rival_heard_at = self._rival_heard_at, now
+        if not self._rival_since or now - met > self.peer.patience:
             self._rival_since = now
             return [Send()]
         if now - self._rival_since > self.peer.their_patience and not self.peer.hears_us(now):
@@ -260,8 +273,8 @@ class ElectionMachine:
 
     def _judge(self, now: Nanos) -> list[Action]:
         """Silence has lasted long enough."""
+        self._blind = not self._master_heard_at
         if self.role is Role.INIT:
-            self._blind = self.peer.last is None
             return self._promote(self._first_reason(None), now)
         silent = Nanos(now - self._master_heard_at) if self._master_heard_at else NEVER
         return self._promote(Reason.RECOVERED if self._asking else Reason.PEER_SILENT, now, silent)
@@ -294,6 +307,7 @@ class ElectionMachine:
             and self.peer.last is not None
             and self.peer.last.role is Role.MASTER
             and self.me.priority > self.peer.last.priority
+            and self.data >= self.peer.last.data  # or it would replicate yesterday over today
             and now - self.since >= self.me.preempt_delay
         )
 
@@ -301,7 +315,7 @@ class ElectionMachine:
 
     def _promote(self, reason: Reason, now: Nanos, silent: Nanos = NEVER) -> list[Action]:
         """Become MASTER. Never with a fault: such a node stays in INIT or BACKUP no longer than its fault is known."""
-        self.epoch = max(self.epoch, self.peer.epoch) + 1
+        self.epoch = max(self.epoch, self.peer.epoch, self.data.epoch) + 1
         return [*self._become(Role.MASTER, reason, now, silent=silent), Send()]
 
     def _leave(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
@@ -321,6 +335,13 @@ class ElectionMachine:
         self.epoch = max(self.epoch, seen) + 1
         return [Changed(self.role, self.role, Reason.RIVAL_WON)]
 
+    def _adopt(self, seen: int) -> list[Action]:
+        """Follow an epoch, and have it remembered: a restart must not fall behind what was followed."""
+        if seen <= self.epoch:
+            return []
+        self.epoch = seen
+        return [Changed(self.role, self.role, self.reason)]
+
     def _become(
         self, new: Role, reason: Reason, now: Nanos, detail: str = "", *, silent: Nanos = NEVER
     ) -> list[Action]:
@@ -328,6 +349,7 @@ class ElectionMachine:
         old, self.role = self.role, new
         self.since, self.reason = now, reason
         self._rival_since = self._resigned_until = NEVER
+        self._excused = False
         self._blind = self._blind and new is Role.MASTER
         self._asking = self._asking and new is Role.BACKUP
         self._judge_at = Nanos(now + self.peer.patience) if new is Role.BACKUP else FAR

@@ -10,7 +10,7 @@ from enum import StrEnum, unique
 from typing import Any, TypeAlias
 
 from skd_cluster.core.merge import MERGES, tables_cover
-from skd_cluster.core.scope import RT_TABLES
+from skd_cluster.core.scope import LOOSE, RT_TABLES
 
 
 @unique
@@ -71,7 +71,7 @@ def digest(manifest: Manifest) -> str:
     """Return the digest of a tree: SHA-256 over the sorted entries, in hex. The same on every machine."""
     total = hashlib.sha256()
     for key in sorted(manifest):
-        if key in MERGES and not MERGES[key].counted:
+        if key in LOOSE:
             continue
         entry = manifest[key]
         # No field can hold a NUL, and their number is fixed: no two trees give the same bytes.
@@ -133,7 +133,7 @@ def compare(ours: Manifest, theirs: Manifest, unknown: Collection[str] = ()) -> 
     target = filled(ours, theirs, unknown)
     entries = {key: entry for key, entry in target.items() if not same(key, entry, theirs.get(key))}
     fetch = tuple(key for key, entry in entries.items() if _content_travels(key, entry, theirs.get(key)))
-    gone = (key for key in theirs if key not in target and key != RT_TABLES)
+    gone = (key for key in theirs if key not in target and key not in LOOSE)
     return Plan(entries, fetch, tuple(sorted(gone, key=lambda key: (-key.count("/"), key))), target)
 
 

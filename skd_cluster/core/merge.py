@@ -22,12 +22,11 @@ class Merge:
     """How one file is treated.
 
     `common(content)` is what both nodes must have alike: two versions with the same common part are the same.
-    `combine(theirs, ours)` is what to write here: their common part, our own part. `counted` says whether the file takes part in the digest of the tree.
+    `combine(theirs, ours)` is what to write here: their common part, our own part.
     """
 
     common: Callable[[bytes], bytes]
     combine: Callable[[bytes, bytes | None], bytes]
-    counted: bool = True
 
 
 def _node_key(line: bytes) -> bytes | None:
@@ -109,6 +108,6 @@ def tables_cover(ours: str, theirs: str) -> bool:
 
 MERGES: dict[str, Merge] = {
     f"{CONFIG}/global.conf": Merge(global_common, global_combine),
-    RT_TABLES: Merge(tables_common, tables_combine, counted=False),
+    RT_TABLES: Merge(tables_common, tables_combine),
 }
 """By key."""

@@ -29,8 +29,11 @@ class PeerView:
         return self.last is not None and now - self.heard_at <= self.patience
 
     def hears_us(self, now: Nanos) -> bool:
-        """Whether the peer has lately echoed a packet of ours that was sent within its patience."""
-        return self.alive(now) and now - self.heard_us_at <= self.their_patience
+        """Whether the peer is alive and had lately heard us when it last spoke.
+
+        When *it* spoke, not now: a fast node hears a slow peer seldom.
+        """
+        return self.alive(now) and self.heard_at - self.heard_us_at <= self.their_patience
 
     def unfit(self, now: Nanos) -> str:
         """Return why the peer could not take over now; empty if it could."""

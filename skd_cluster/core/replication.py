@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from skd_cluster.core.manifest import Manifest, Plan, compare, digest, filled
 from skd_cluster.core.model import SECOND, DataVersion, Nanos, nanos, seconds
-from skd_cluster.core.scope import RT_TABLES
+from skd_cluster.core.scope import LOOSE
 from skd_cluster.core.session import SMALL_FILE, SMALL_FILES, SMALL_TOTAL, Refusal
 from skd_cluster.core.settling import Settling
 
@@ -345,7 +345,7 @@ class ReplicationMachine:
         if plan.empty and self._their_version == self.version:
             self._since = None
             return self._well()
-        there = sum(key != RT_TABLES for key in self._theirs)
+        there = sum(key not in LOOSE for key in self._theirs)
         if len(plan.delete) * 100 > self._limits.max_delete * there and not self._allow_delete:
             words = f"{len(plan.delete)} of the peer's {there} paths would be deleted, more than max_delete"
             return self._tell("max_delete", f"{words} allows: to do it, run skd-cluster sync --allow-delete", now)

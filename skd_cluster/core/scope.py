@@ -24,6 +24,9 @@ _NODE_LOCAL = re.compile(r"[.#]*if_[^:/]*_conf[^:/]*")
 
 _NODE_LOCAL_FOLDER = "local"
 
+LOOSE = frozenset({RT_TABLES, f"{CONFIG}/{_NODE_LOCAL_FOLDER}"})
+"""Made where it is missing, never deleted, and not part of what both nodes must have alike."""
+
 _SCRATCH = tuple(
     Pattern(text)
     for text in (
@@ -67,11 +70,8 @@ class Scope:
         if not path:
             return Verdict.REPLICATED
         top, _, rest = path.partition("/")
-        if key.startswith(f"{CONFIG}/"):
-            if top == _NODE_LOCAL_FOLDER and (rest or folder):
-                return Verdict.NODE_LOCAL
-            if _NODE_LOCAL.fullmatch(top):
-                return Verdict.NODE_LOCAL
+        if key.startswith(f"{CONFIG}/") and ((top == _NODE_LOCAL_FOLDER and rest) or _NODE_LOCAL.fullmatch(top)):
+            return Verdict.NODE_LOCAL
         if excluded(_SCRATCH, path, folder=folder):
             return Verdict.SCRATCH
         if excluded(self.exclude, path, folder=folder):

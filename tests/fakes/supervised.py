@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from skd_cluster.adapters.control import request
 from skd_cluster.core.histogram import JITTER_BOUNDS
-from skd_cluster.core.messages import ElectorReport, Message, RoleChange, decode, encode
+from skd_cluster.core.messages import ElectorReport, Message, ReplicationReport, RoleChange, decode, encode
 from skd_cluster.core.model import Reason, Role
 
 T = TypeVar("T")
@@ -70,6 +70,26 @@ def report(role: Role = Role.BACKUP, *, epoch: int = 1, **changes: Any) -> Elect
 
 def change(old: Role, new: Role, *, epoch: int = 1, reason: str = Reason.PEER_SILENT, **more: Any) -> RoleChange:
     return RoleChange(time.monotonic_ns(), int(old), int(new), str(reason), epoch, **more)
+
+
+def replicated(*, in_sync: bool = True, **changes: Any) -> ReplicationReport:
+    facts: dict[str, Any] = {
+        "in_sync": in_sync,
+        "pending": 0,
+        "pending_since": 0,
+        "lag_seconds": 0.1,
+        "last_success": 1.7e9,
+        "last_error": "",
+        "data_epoch": 3,
+        "generation": 9,
+        "digest": "ab" * 32,
+        "runs": {"ok": 2},
+        "sent_bytes": 10,
+        "sent_files": 1,
+        "lag": {"counts": [], "total": 0.0},
+        **changes,
+    }
+    return ReplicationReport(**facts)
 
 
 @dataclass
@@ -168,7 +188,7 @@ class Node:
         self.config.write_text("".join(f'${key}="{value}";\n' for key, value in self.keys.items()))
         self.config.chmod(0o600)
 
-    def __enter__(self) -> "Node":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -182,7 +202,9 @@ class Node:
         self._notify.close()
 
     def start(self, watchdog: float | None = None) -> None:
-        environment = {name: value for name, value in os.environ.items() if name not in ("JOURNAL_STREAM", "WATCHDOG_PID")}
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("JOURNAL_STREAM", "WATCHDOG_PID")
+        }
         environment |= {
             "NOTIFY_SOCKET": str(self.folder / "notify.sock"),
             "SKD_CHILDREN_DIR": str(self.folder / "bin"),

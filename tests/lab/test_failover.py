@@ -20,6 +20,7 @@ def pair(lab: Lab, lb1: Node, lb2: Node) -> Lab:
     lb1.start_daemon()
     lb2.start_daemon()
     eventually(lambda: (lb1.role(), lb2.role()) == ("master", "backup"), within=5, what="lb1 master, lb2 backup")
+    eventually(lambda: lb1.status()["peer"]["heard"], within=5, what="they hear each other")
     return lab
 
 

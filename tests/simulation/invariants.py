@@ -134,7 +134,7 @@ class Monitor:
         allowed = machine.role is Role.MASTER or (machine.role is Role.INIT and machine.word(now, paced=False).flags & 4)
         self.require(not held or bool(allowed), f"no-address: {node.name} is {machine.role.name} and holds one")
         self.require(held or machine.role is not Role.MASTER, f"address: {node.name} is MASTER and holds none")
-        self.require(machine.deadline > now, f"deadline: {node.name}'s is in the past")
+        self.require(not node.overdue, f"deadline: {node.name}'s is in the past")
         self.require(machine.epoch >= node.highest_epoch, f"epoch: {node.name}'s fell to {machine.epoch}")
         node.highest_epoch = machine.epoch
 

@@ -84,6 +84,8 @@ class Node:
     reigned: set[int] = field(default_factory=set)
     """The epochs in which this node was master, in all its runs."""
     believed_forgery: str = ""
+    overdue: bool = False
+    """Whether something was due that a round of the loop has not done."""
 
     @property
     def active(self) -> bool:
@@ -126,6 +128,7 @@ class Node:
         self._perform(self.machine.on_timer(now, drained=True), now)
         if now >= self.address.renew_at:
             self.address.claim(now)
+        self.overdue = self.machine.deadline <= now
 
     @property
     def wake_at(self) -> Nanos:
@@ -186,8 +189,10 @@ class Node:
                 case Release():
                     self.address.drop()
                 case Changed(old, new, reason):
-                    self.disk_epoch = self.machine.epoch
-                    self.reasons.append(reason)
+                    self.disk_epoch = epoch = self.machine.epoch
                     if new is Role.MASTER:
-                        self.reigned.add(self.machine.epoch)
-                    self.note(self.name, f"{old.name} -> {new.name}: {reason}, epoch {self.machine.epoch}")
+                        self.reigned.add(epoch)
+                    if new is not old:
+                        self.reasons.append(reason)
+                    change = f"stays {new.name}" if new is old else f"{old.name} -> {new.name}: {reason}"
+                    self.note(self.name, f"{change}, epoch {epoch}")

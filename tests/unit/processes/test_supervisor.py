@@ -6,9 +6,10 @@ import signal
 import socket
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
-from tests.fakes.supervised import Node, change, eventually, report
+from prometheus_client.parser import text_string_to_metric_families
 
 from skd_cluster.core.messages import (
     Command,
@@ -18,37 +19,17 @@ from skd_cluster.core.messages import (
     Health,
     Mastership,
     Note,
-    ReplicationReport,
     Settings,
     SyncNow,
 )
 from skd_cluster.core.model import ExitCode, Role
+from tests.fakes.supervised import Node, change, eventually, replicated, report
 
 
 @pytest.fixture
 def node(tmp_path):
     with Node(tmp_path) as one:
         yield one
-
-
-def replicated(*, in_sync=True, **changes):
-    facts = {
-        "in_sync": in_sync,
-        "pending": 0,
-        "pending_since": 0,
-        "lag_seconds": 0.1,
-        "last_success": 1.7e9,
-        "last_error": "",
-        "data_epoch": 3,
-        "generation": 9,
-        "digest": "ab" * 32,
-        "runs": {"ok": 2},
-        "sent_bytes": 10,
-        "sent_files": 1,
-        "lag": {"counts": [], "total": 0.0},
-        **changes,
-    }
-    return ReplicationReport(**facts)
 
 
 def test_ready_comes_with_the_first_report_and_not_before(node):
@@ -164,7 +145,7 @@ def test_sigterm_stops_in_order(node):
 
 
 def test_sigterm_waits_for_the_down_hook_but_no_longer_than_its_time(node):
-    node.hook("down", f'echo down >> {node.trace}; exec sleep 60')
+    node.hook("down", f"echo down >> {node.trace}; exec sleep 60")
     node.write_config(hook_timeout="1")
     elector = node.begin(Role.MASTER)
     eventually(node.traced)
@@ -185,7 +166,7 @@ def test_an_elector_that_does_not_stop_is_killed(node):
     assert "signal 9 instead of stopping" in node.logged()
 
 
-@pytest.mark.parametrize("how", ["killed", "exits", "never_reports"])
+@pytest.mark.parametrize("how", ["killed", "exits"])
 def test_without_its_elector_the_service_gives_up(node, how):
     elector = node.begin(Role.MASTER)
     node.await_word("master")
@@ -391,3 +372,34 @@ def test_switched_off_is_no_failure(node):
     assert node.ended() == ExitCode.OK
     assert node.logged().count("\n") == 1
     assert not Path(node.keys["run_dir"]).exists()
+
+
+def test_metrics_are_served_and_a_slow_client_is_not_in_the_way(node):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    node.write_config(metrics_listen=f"127.0.0.1:{port}")
+    node.begin(Role.MASTER, epoch=6)
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.send(b"GET /metr")
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            found = {
+                sample.name + "".join(f"[{value}]" for value in sample.labels.values()): sample.value
+                for family in text_string_to_metric_families(answer.read().decode())
+                for sample in family.samples
+            }
+    assert found["skd_cluster_role[master]"] == 1
+    assert found["skd_cluster_role[backup]"] == 0
+    assert found["skd_cluster_epoch"] == 6
+    assert found["skd_cluster_advertisements_dropped_total[bad_key]"] == 2
+    assert found["skd_cluster_address_held[203.0.113.10]"] == 1
+
+
+def test_a_metrics_port_in_use_is_one_warning_and_the_service_goes_on(node):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        node.write_config(metrics_listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        node.begin(Role.BACKUP)
+        eventually(lambda: "WARNING metrics_unavailable" in node.logged())
+        assert any("metrics: cannot serve" in one for one in node.ask(verb="status")["status"]["problems"])

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+from skd_cluster.core.events import EVENTS, Repeats, message_id, reference, role_sentence
+from skd_cluster.core.messages import RoleChange
+from skd_cluster.core.model import Reason, Role, nanos
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_a_message_id_never_changes():
+    assert message_id("role_changed") == "caafd759216256a5afc1bc3323132814"
+    assert len({message_id(event) for event in EVENTS}) == len(EVENTS)
+
+
+def test_the_manual_lists_every_event():
+    assert (DOCS / "logging.md").read_text() == reference(), "write core.events.reference() to docs/logging.md"
+
+
+def test_five_of_a_kind_pass_in_ten_seconds_then_a_count():
+    repeats = Repeats()
+    assert [repeats.allow("a", nanos(1)) for _ in range(8)] == [True] * 5 + [False] * 3
+    assert repeats.allow("b", nanos(2))
+    assert repeats.deadline == nanos(11)
+    assert repeats.on_timer(nanos(10.9)) == []
+    assert repeats.on_timer(nanos(12)) == [("a", 3)]
+    assert repeats.deadline is None
+    assert repeats.allow("a", nanos(13))
+
+
+def test_every_reason_has_words():
+    for reason in Reason:
+        sentence = role_sentence("lb1", RoleChange(0, Role.BACKUP, Role.MASTER, reason, 7))
+        assert sentence.startswith("lb1 is master now, epoch 7: ")
+        assert sentence.split(": ")[1] != reason

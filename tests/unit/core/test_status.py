@@ -1,0 +1,106 @@
+import json
+
+import pytest
+
+from skd_cluster.core.hooks import Hook, Outcome
+from skd_cluster.core.messages import Data
+from skd_cluster.core.model import Nanos, Role, nanos
+from skd_cluster.core.status import HookTotals, ReplicationTotals, Snapshot, problems, status
+from tests.fakes.supervised import change, replicated, report
+
+FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
+DIGEST = "ab" * 32
+
+
+def seen(role=Role.BACKUP, **changes):
+    found = report(role)
+    return Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", elector=found, **changes), Nanos(found.at + 1000)
+
+
+def test_the_contract_s_keys_are_there_before_anything_is_known():
+    found = status(FIRST, Nanos(5), 1.7e9)
+    assert json.loads(json.dumps(found)) == found
+    wanted = "role since reason epoch generation peer addresses replication checks version"
+    assert set(wanted.split()) <= set(found)
+    assert {"address", "alive", "heard", "role", "in_sync", "version"} <= set(found["peer"])
+    assert {"running", "in_sync", "lag_seconds", "last_success", "last_error", "pending"} <= set(found["replication"])
+    assert found["role"] == "backup"
+    assert found["problems"] == ["the elector has not reported yet"]
+
+
+def test_since_is_wall_time():
+    snapshot, _ = seen()
+    assert status(snapshot, Nanos(snapshot.elector.since + nanos(90)), 1000.0)["since"] == 910.0
+
+
+@pytest.mark.parametrize(
+    ("digest", "ours", "same"), [(DIGEST, DIGEST, True), ("cd" * 32, DIGEST, False), ("00" * 32, "00" * 32, False)]
+)
+def test_a_backup_is_in_sync_when_the_peer_announces_its_digest(digest, ours, same):
+    snapshot, now = seen(data=Data(1, 1, ours))
+    snapshot.elector.peer["digest"] = digest
+    found = status(snapshot, now, 0)
+    assert found["replication"]["in_sync"] is found["peer"]["in_sync"] is same
+    snapshot.elector.peer["alive"] = False
+    assert not status(snapshot, now, 0)["replication"]["in_sync"]
+
+
+def test_a_master_believes_the_peer_s_confirmation():
+    snapshot, now = seen(Role.MASTER, replication=replicated(pending=3, pending_since=1), replicator_running=True)
+    found = status(snapshot, now, 0)["replication"]
+    assert (found["in_sync"], found["running"], found["pending"]) == (True, True, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"alive": False}, "the peer 192.0.2.2 is not heard (2 packets had another key)"),
+        ({"hears_us": False}, "the peer 192.0.2.2 is heard but does not hear this node"),
+        ({"role": 2}, "the peer 192.0.2.2 is master as well"),
+    ],
+)
+def test_problems_of_a_master_with_its_peer(changes, words):
+    snapshot, now = seen(Role.MASTER)
+    assert problems(snapshot, now) == []
+    snapshot.elector.peer.update(changes)
+    assert problems(snapshot, now) == [words]
+
+
+def test_a_silent_elector_is_the_first_problem():
+    snapshot, now = seen()
+    snapshot.elector.faults.append(["interface", "eth0 has no carrier"])
+    found = problems(snapshot, Nanos(now + nanos(4)))
+    assert "has not reported for 4 s" in found[0]
+    assert found[1] == "interface: eth0 has no carrier"
+
+
+def test_the_first_decision_is_no_failover_and_a_takeover_is_measured():
+    first = FIRST.with_role(change(Role.INIT, Role.MASTER, epoch=5, reason="start"))
+    assert (first.epoch, dict(first.failovers), sum(first.takeover_counts)) == (5, {}, 0)
+    taken = first.with_role(change(Role.BACKUP, Role.MASTER, epoch=6, silent=700_000_000, took=1_000_000))
+    assert taken.failovers == {("master", "peer_silent"): 1}
+    assert (sum(taken.takeover_counts), taken.takeover_total) == (1, 0.701)
+    same = taken.with_role(change(Role.MASTER, Role.MASTER, epoch=8))
+    assert (same.epoch, same.failovers) == (8, taken.failovers)
+
+
+def test_hook_totals():
+    totals = HookTotals().with_run(Outcome.OK, nanos(0.2)).with_run(Outcome.TIMEOUT, nanos(60))
+    assert (sum(totals.counts), totals.failures, totals.last) == (2, 1, "timeout")
+    assert totals.with_run(Outcome.SUPERSEDED, nanos(1)).failures == 1
+    assert totals.with_run(Outcome.MISSING, nanos(1)) == totals
+    assert problems(seen(hooks={Hook.UP: totals})[0], seen()[1]) == ["the last up hook: timeout"]
+
+
+def test_totals_outlive_a_replicator():
+    before = ReplicationTotals().plus(replicated(runs={"ok": 2}, sent_files=1)).plus(None)
+    after = before.plus(replicated(runs={"ok": 1, "failed": 1}, sent_files=5))
+    assert (dict(after.runs), after.sent_files) == ({"failed": 1, "ok": 3, "refused": 0}, 6)
+
+
+def test_the_epoch_of_a_peer_counts_once_it_was_verified():
+    snapshot, _ = seen(epoch=3)
+    snapshot.elector.peer["epoch"] = 9
+    assert snapshot.known_epoch == 9
+    snapshot.elector.peer["heard_at"] = 0
+    assert snapshot.known_epoch == 3
