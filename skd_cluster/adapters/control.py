@@ -126,6 +126,9 @@ class ControlServer:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            os.close(self._lock)
+            self._lock = -1
+            self._sock.close()
             raise AlreadyRunningError(f"another skd-cluster runs with {self._run_dir}") from error
         path = self._run_dir / _NAME
         path.unlink(missing_ok=True)

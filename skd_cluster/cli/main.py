@@ -85,3 +85,7 @@ def _line(error: Exception) -> str:
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}{where}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

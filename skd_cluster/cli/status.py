@@ -66,7 +66,7 @@ def render(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _why(found: dict[str, Any]) -> str:
-    reason = str(found["reason"]).replace("_", " ")
+    reason = str(found["reason"]).replace("_", " ") or "not decided yet"
     return f"{reason} ({found['detail']})" if found["detail"] else reason
 
 

@@ -315,7 +315,7 @@ class ElectionMachine:
 
     def _promote(self, reason: Reason, now: Nanos, silent: Nanos = NEVER) -> list[Action]:
         """Become MASTER. Never with a fault: such a node stays in INIT or BACKUP no longer than its fault is known."""
-        self.epoch = max(self.epoch, self.peer.epoch, self.data.epoch) + 1
+        self.epoch = self._epoch_above(max(self.epoch, self.peer.epoch, self.data.epoch))
         return [*self._become(Role.MASTER, reason, now, silent=silent), Send()]
 
     def _leave(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
@@ -332,8 +332,15 @@ class ElectionMachine:
 
     def _raise_epoch(self, seen: int) -> list[Action]:
         """Raise a master's epoch above every other one, or its replication would be refused."""
-        self.epoch = max(self.epoch, seen) + 1
+        self.epoch = self._epoch_above(max(self.epoch, seen))
         return [Changed(self.role, self.role, Reason.RIVAL_WON)]
+
+    def _epoch_above(self, seen: int) -> int:
+        """Return the next epoch of this node: odd for the lower address, even for the other.
+
+        So two masters that never met share none, and neither do their configurations.
+        """
+        return seen + 1 + (seen % 2 == self.me.lower)
 
     def _adopt(self, seen: int) -> list[Action]:
         """Follow an epoch, and have it remembered: a restart must not fall behind what was followed."""

@@ -29,14 +29,18 @@ class Pattern:
 
     text: str
     _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _folders_only: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile once."""
-        object.__setattr__(self, "_compiled", _compile(self.text))
+        # `x/***` is the folder and all in it: taking the folder is enough.
+        body = self.text[:-4] if self.text.endswith("/***") else self.text.removesuffix("/")
+        object.__setattr__(self, "_folders_only", body != self.text)
+        object.__setattr__(self, "_compiled", _compile(body))
 
     def matches(self, path: str, *, folder: bool) -> bool:
         """Return whether this very path is meant, not one in a folder that is."""
-        return self._compiled.fullmatch(f"/{path}/" if folder else f"/{path}") is not None
+        return (folder or not self._folders_only) and self._compiled.fullmatch(f"/{path}") is not None
 
 
 def excluded(patterns: Iterable[Pattern], path: str, *, folder: bool) -> bool:
@@ -49,17 +53,11 @@ def excluded(patterns: Iterable[Pattern], path: str, *, folder: bool) -> bool:
     )
 
 
-def _compile(text: str) -> re.Pattern[str]:
-    body, folders_only = text, False
-    if body.endswith("/***"):  # the folder and all in it: taking the folder is enough
-        body, folders_only = body[:-4], True
-    elif body.endswith("/"):
-        body, folders_only = body[:-1], True
-    anchored = body.startswith("/")
+def _compile(body: str) -> re.Pattern[str]:
+    start = "/" if body.startswith("/") else "/(?:.*/)?"
     body = body.removeprefix("/")
-    expression = _translate(body) if any(char in text for char in "*?[") else re.escape(body)
-    start = "/" if anchored else "/(?:.*/)?"
-    return re.compile(f"{start}{expression}{'/' if folders_only else '/?'}", re.DOTALL)
+    expression = _translate(body) if any(char in body for char in "*?[") else re.escape(body)
+    return re.compile(start + expression, re.DOTALL)
 
 
 def _translate(body: str) -> str:
@@ -90,21 +88,30 @@ def _bracket(body: str, at: int) -> tuple[str, int]:
     """Return the expression of a `[...]` whose text starts at `at`, and where it ends; one never closed matches nothing."""
     negated = body[at : at + 1] in ("!", "^") and bool(body[at : at + 1])
     at += negated
-    members, first = [], True
-    while at < len(body) and (first or body[at] != "]"):
-        first = False
+    members: list[str] = []
+    begin = at
+    while at < len(body) and (at == begin or body[at] != "]"):
         named = re.match(r"\[:(\w+):\]", body[at:])
         if named and named.group(1) in _POSIX:
             members.append(_POSIX[named.group(1)])
             at += named.end()
             continue
-        if body[at] == "\\" and at + 1 < len(body):
-            at += 1
-            members.append(re.escape(body[at]))
-        else:
-            members.append(body[at] if body[at] == "-" else re.escape(body[at]))
-        at += 1
+        low, at = _member(body, at)
+        high = low
+        if body[at : at + 1] == "-" and body[at + 1 : at + 2] not in ("", "]"):
+            high, at = _member(body, at + 1)
+        if low <= high:
+            members.append(f"{re.escape(low)}-{re.escape(high)}")
     if at >= len(body):
         return "(?!)", at
     inside = "".join(members)
-    return (f"(?:(?!/)[^{inside}])" if negated else f"(?:(?!/)[{inside}])"), at + 1
+    if negated:
+        return (f"(?:(?!/)[^{inside}])" if inside else "[^/]"), at + 1
+    return (f"(?:(?!/)[{inside}])" if inside else "(?!)"), at + 1
+
+
+def _member(body: str, at: int) -> tuple[str, int]:
+    """Return one character of a set, which a backslash may escape, and where the next one is."""
+    if body[at] == "\\" and at + 1 < len(body):
+        at += 1
+    return body[at], at + 1

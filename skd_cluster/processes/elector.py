@@ -93,9 +93,10 @@ class Elector:
         self.holder.follow(now)
         self._obey(now)
         self.voice.open(now)
-        self._perform(self.machine.set_faults(self._faults(now), now), now)
+        self._check_host(now)
         self._perform(self.machine.on_timer(now, drained=self.voice.drained), now)
         self.holder.perform(self.holder.keeper.on_timer(now), now)
+        self._check_host(now)  # again: an address may just have been refused
         self._settle(now)
         if not self.voice.drained:
             select.select((), (), (), _BREATH)
@@ -155,12 +156,13 @@ class Elector:
             now, change.old, change.new, change.reason, self.machine.epoch, change.detail, change.silent, took
         )
 
-    def _faults(self, now: Nanos) -> frozenset[FaultNote]:
+    def _check_host(self, now: Nanos) -> None:
+        """Tell the machine what is wrong with links, addresses, the socket, and what health checks found."""
         watched = dict.fromkeys((self.settings.interface, *self.settings.track_interfaces))
         found = {*self._health, *self.holder.faults(watched, self.voice.link.local, now)}
         if self.voice.fault:
             found.add(FaultNote(Fault.SOCKET, self.voice.fault))
-        return frozenset(found)
+        self._perform(self.machine.set_faults(frozenset(found), now), now)
 
     # ---- the supervisor
 

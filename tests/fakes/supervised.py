@@ -21,7 +21,7 @@ from skd_cluster.core.model import Reason, Role
 
 T = TypeVar("T")
 _RELAY = Path(__file__).with_name("relay.py")
-_MAIN = "from skd_cluster.cli.main import main; raise SystemExit(main())"
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -214,7 +214,7 @@ class Node:
             environment["WATCHDOG_USEC"] = str(round(watchdog * 1e6))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, "run", "--config", str(self.config)],
+                [sys.executable, "-m", "skd_cluster.cli.main", "run", "--config", str(self.config)],
                 env=environment,
                 stderr=log,
                 cwd=REPOSITORY,

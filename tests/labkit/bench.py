@@ -168,22 +168,40 @@ def steady(minutes: float, hogs: int, interval: float) -> int:
         wrong = changes
         print(f"\n{minutes:g} minutes, interval {interval} s, {hogs} busy loops on two cores")
         print(f"  role changes: {changes}; client's longest gap: {probe.gap_since(mark).ms:.1f} ms")
-        for name, status in after.items():
-            late = late_share(status["elector"]["lateness"], 2 * interval)
+        for node in (one, two):
+            metrics = scrape(node)
+            late = above(metrics, "elector_lateness_seconds", 2 * interval)
             wrong += late
-            print(f"  {name}: advertisements later than two intervals: {late}; {status['elector']['counters']}")
+            sent, errors = metrics["advertisements_sent_total"], after[node.name]["counters"].get("send_errors", 0)
+            jitter = quantile(metrics, "advertisement_jitter_seconds", 0.99)
+            print(f"  {node.name}: sent {sent:.0f}, not sent {errors}, due two intervals ago or more: {late}")
+            print(f"       jitter of the peer's advertisements: p99 at most {jitter * 1000:g} ms")
         return wrong
 
 
-def late_share(histogram: dict[str, list[int]], limit: float) -> int:
-    """Return how many observations were above a limit, from the buckets above it."""
-    from skd_cluster.core.histogram import LATENESS_BOUNDS
+def scrape(node: Node) -> dict[str, float]:
+    """Return the node's metrics by name and labels, without the prefix."""
+    text = node.run(["curl", "-fsS", f"http://{node.address}:9869/metrics"]).stdout
+    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("skd_cluster_"))
+    return {name.removeprefix("skd_cluster_"): float(value) for name, value in pairs}
 
-    return sum(
-        count
-        for bound, count in zip((*LATENESS_BOUNDS, float("inf")), histogram["counts"], strict=True)
-        if bound > limit
-    )
+
+def buckets(metrics: dict[str, float], name: str) -> list[tuple[float, float]]:
+    """Return a histogram's cumulative buckets, rising."""
+    start = f'{name}_bucket{{le="'
+    return sorted((float(key[len(start) : -2]), count) for key, count in metrics.items() if key.startswith(start))
+
+
+def above(metrics: dict[str, float], name: str, limit: float) -> int:
+    """Return how many observations were surely above a limit in seconds."""
+    found = buckets(metrics, name)
+    return round(found[-1][1] - next(count for bound, count in found if bound >= limit))
+
+
+def quantile(metrics: dict[str, float], name: str, share: float) -> float:
+    """Return the upper bound of the bucket in which a quantile lies, in seconds."""
+    found = buckets(metrics, name)
+    return next(bound for bound, count in found if count >= share * found[-1][1])
 
 
 def main() -> int:

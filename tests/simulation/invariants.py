@@ -120,6 +120,8 @@ class Monitor:
         for node in nodes:
             self._check_node(node, now)
             self.fit[node.name].be(node.healthy, now)
+        shared = world.a.reigned & world.b.reigned
+        self.require(not shared, f"epoch: {shared} is shared")
         masters = [node for node in nodes if node.role is Role.MASTER]
         self.masters.be(len(masters) == 2, now)
         self.nobody.be(not masters, now)
@@ -153,6 +155,6 @@ class Monitor:
     def _check_epochs(self, master: Node, nodes: tuple[Node, Node]) -> None:
         other = next(node for node in nodes if node is not master)
         epoch = master.machine.epoch
-        self.require(epoch not in other.reigned, f"epoch: {epoch} is shared")
+        self.require(epoch >= max(other.reigned, default=0), "epoch: the master's is not the highest")
         if other.running:
             self.require(other.machine.epoch == epoch, "epoch: the backup follows another")

@@ -81,6 +81,7 @@ def test_a_request_in_pieces_and_one_that_never_ends(server, tmp_path):
             assert client.request() is None
         sock.sendall(b"\nrest")
         assert client.request() == {"verb": "fence"}
+        client.close()
 
 
 def test_a_client_that_does_not_read_blocks_nobody(server, tmp_path):

@@ -29,9 +29,10 @@ def scraped(snapshot, now=0):
     registry.register(SnapshotCollector(lambda: snapshot, lambda: Nanos(now)))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {
-        (sample.name.removeprefix("skd_cluster_"), *(value for name, value in sample.labels.items() if name != "le")): (
-            sample.value
-        )
+        (
+            sample.name.removeprefix("skd_cluster_"),
+            *sorted(value for name, value in sample.labels.items() if name != "le"),
+        ): (sample.value)
         for family in families
         for sample in family.samples
     }

@@ -1,0 +1,73 @@
+import json
+import os
+import pty
+import sys
+from dataclasses import replace
+
+import pytest
+
+from skd_cluster.cli.main import main
+from skd_cluster.cli.status import render
+from skd_cluster.core.checks import CheckState
+from skd_cluster.core.model import Nanos, Role
+from skd_cluster.core.status import Snapshot, status
+from tests.fakes.supervised import Node, eventually, replicated, report
+
+FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
+
+
+def lines(snapshot):
+    now = snapshot.elector.at + 1000 if snapshot.elector else 0
+    return list(render(status(snapshot, Nanos(now), 1.7e9)))
+
+
+def test_a_master_that_is_well():
+    snapshot = replace(FIRST, elector=report(Role.MASTER), replication=replicated(), replicator_running=True, epoch=4)
+    found = lines(snapshot)
+    assert found[0].startswith("node       lb1 is MASTER since 2023-11-1")
+    assert found[1:3] == [
+        "           epoch 4, configuration generation 0",
+        "addresses  203.0.113.10 on lo: held here",
+    ]
+    assert found[3] == "peer       192.0.2.2 is BACKUP, version 3.0.0; both hear each other"
+    assert found[4].startswith("copying    in sync; sent: last 2023-11-1")
+    assert len(found) == 6
+
+
+def test_problems_come_first():
+    elector = report(Role.FAULT, faults=[["interface", "eth0 has no carrier"]])
+    elector.peer.update(alive=False, heard_at=0)
+    found = lines(replace(FIRST, elector=elector, checks=(CheckState("web", healthy=False, detail="no answer"),)))
+    assert [one[0] for one in found[:4]] == ["!", "!", "!", "n"]
+    assert "peer       192.0.2.2 never heard since this service started" in found
+    assert "checks     web: FAILED: no answer" in found
+
+
+@pytest.mark.parametrize("snapshot", [FIRST, replace(FIRST, elector=report(Role.STANDBY))])
+def test_it_can_always_be_shown(snapshot):
+    assert all(line.isprintable() and line == line.rstrip() for line in lines(snapshot))
+
+
+def test_against_a_running_service(tmp_path, capsys):
+    with Node(tmp_path) as node:
+        node.begin(Role.BACKUP)
+        assert main(["status", "--config", str(node.config)]) == 0
+        assert "is BACKUP since" in capsys.readouterr().out
+        assert main(["status", "--json", "--config", str(node.config)]) == 0
+        assert json.loads(capsys.readouterr().out)["role"] == "backup"
+
+
+def test_watching_redraws_on_a_terminal(tmp_path):
+    with Node(tmp_path) as node:
+        node.begin(Role.BACKUP)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            words = [sys.executable, "-m", "skd_cluster.cli.main", "status", "--watch", "--config", str(node.config)]
+            os.execv(sys.executable, words)
+        seen = b""
+        while seen.count(b"\x1b[H\x1b[J") < 2:
+            seen += os.read(terminal, 4096)
+        assert seen.count(b"is BACKUP since") >= 1
+        os.write(terminal, b"\x03")
+        eventually(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid)
+        os.close(terminal)

@@ -1,0 +1,59 @@
+import pytest
+
+from skd_cluster.core.scope import Scope, Verdict, sound
+
+SCOPE = Scope.of(["*.tmp", "/secret/"], ["/etc/extra", "/etc/one.conf"])
+
+
+@pytest.mark.parametrize(
+    ("key", "verdict"),
+    [
+        ("config/if_eth0_conf", Verdict.NODE_LOCAL),
+        ("config/if_eth0.100_conf", Verdict.NODE_LOCAL),
+        ("config/if_eth0_conf.bak", Verdict.NODE_LOCAL),
+        ("config/if_eth0:web_conf", Verdict.REPLICATED),
+        ("config/if_eth0.100:app_conf", Verdict.REPLICATED),
+        ("config/ipds/if_eth0_conf", Verdict.REPLICATED),
+        ("config/local/apt_message.txt", Verdict.NODE_LOCAL),
+        ("config/local", Verdict.REPLICATED),
+        ("config/ipds/local/x", Verdict.REPLICATED),
+        ("config/global.conf", Verdict.REPLICATED),
+        ("config/.global.conf.swp", Verdict.SCRATCH),
+        ("config/zlb-start~", Verdict.SCRATCH),
+        ("config/#zlb-stop#", Verdict.SCRATCH),
+        ("config/ipds/waf/sets/.#base-rules.conf", Verdict.SCRATCH),
+        ("config/ipds/waf/sets/waf_rulesets.build", Verdict.SCRATCH),
+        ("config/.skd-4711", Verdict.SCRATCH),
+        ("config/x.tmp", Verdict.EXCLUDED),
+        ("config/secret/deep/x", Verdict.EXCLUDED),
+        ("config", Verdict.REPLICATED),
+        ("rt_tables", Verdict.REPLICATED),
+        ("extra/etc/extra/if_eth0_conf", Verdict.REPLICATED),
+    ],
+)
+def test_verdicts(key, verdict):
+    assert SCOPE.verdict(key, folder=False) is verdict
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("config/a", True),
+        ("config", True),
+        ("rt_tables", True),
+        ("extra/etc/extra/a", True),
+        ("extra/etc/one.conf", True),
+        ("extra/etc/shadow", False),
+        ("config/../etc/shadow", False),
+        ("config/a/..", False),
+        ("config/./a", False),
+        ("config//a", False),
+        ("config/", False),
+        ("configuration/a", False),
+        ("/etc/shadow", False),
+        ("", False),
+        ("config/a\0b", False),
+    ],
+)
+def test_keys_from_outside(key, expected):
+    assert sound(SCOPE, key) is expected

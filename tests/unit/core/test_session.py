@@ -1,0 +1,94 @@
+import json
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skd_cluster.core.session import (
+    Ask,
+    Begin,
+    Commit,
+    Confirm,
+    Decoder,
+    Hello,
+    Holds,
+    ProtocolError,
+    Put,
+    Ready,
+    Refusal,
+    Refused,
+    encode,
+)
+
+MESSAGES = [
+    Hello(1, "3.0.0", 7),
+    Hello(1, "3.0.0", 7, "backup", 3, 12, "ab"),
+    Ask(),
+    Holds({"config/caf\udce9": ["f", 420, 0, 0, "x", 1, 2]}),
+    Begin(7),
+    Ready("/var/lib/skd-cluster/staging/1/tree"),
+    Put("config/two\nlines", b"\0\xff\n"),
+    Put("config/empty"),
+    Commit(7, 3, 12, "ab", {"config": ["d", 493, 0, 0, "", 0, 0]}, ["config/a"], ["config/b"]),
+    Confirm("ab", 3, 4, ["kept"]),
+    Refused(Refusal.MASTER.value, "the peer is master itself"),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
+def test_there_and_back(message):
+    assert list(Decoder().feed(encode(message))) == [message]
+
+
+def test_byte_by_byte_and_all_at_once():
+    data = b"".join(encode(one) for one in MESSAGES)
+    slow = Decoder()
+    assert [found for byte in data for found in slow.feed(bytes([byte]))] == MESSAGES
+    assert list(Decoder().feed(data)) == MESSAGES
+
+
+def frame(header, body=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("!II", len(text), len(body)) + text + body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Welcome to lb2! Last login: yesterday\n",
+        frame(b"{}"),
+        frame(b"[]"),
+        frame(b"null"),
+        frame(b"\xff\xff"),
+        frame({"kind": "Nothing"}),
+        frame({"kind": "Begin"}),
+        frame({"kind": "Begin", "epoch": "7"}),
+        frame({"kind": "Commit", "epoch": 1}),
+        frame({"kind": "Holds", "entries": []}),
+        struct.pack("!II", 2, 1 << 30),
+        struct.pack("!II", 0, 0),
+    ],
+)
+def test_what_is_not_ours_is_said_so(data):
+    with pytest.raises(ProtocolError):
+        list(Decoder().feed(data))
+
+
+def test_a_field_of_a_newer_side_is_no_trouble():
+    assert list(Decoder().feed(frame({"kind": "Begin", "epoch": 7, "colour": "red"}))) == [Begin(7)]
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(data):
+    with suppress(ProtocolError):
+        list(Decoder().feed(data))
+
+
+@given(st.sampled_from(MESSAGES), st.integers(8, 200), st.integers(0, 255))
+def test_no_changed_byte_raises_anything_else(message, at, value):
+    data = bytearray(encode(message))
+    data[at % len(data)] = value
+    with suppress(ProtocolError):
+        list(Decoder().feed(bytes(data)))
