@@ -49,6 +49,7 @@ Sample = tuple[Sequence[str], float]
 
 def collect(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     """Yield every metric of a snapshot. All names are there from the start."""
+    snapshot = snapshot.as_of(now)
     yield from _about_the_node(snapshot)
     yield from _about_the_election(snapshot)
     yield from _about_addresses(snapshot)

@@ -119,8 +119,8 @@ class ElectionMachine:
         first = self.peer.heard(advert, now, heard_us_at)
         self._key_heard_at = NEVER
         actions: list[Action] = self._recover(now) if first else []
-        if Flag.POLL in advert.flags:
-            actions.append(Send())
+        if first or Flag.POLL in advert.flags:
+            actions.append(Send())  # at once: the first one lets the peer prove us too
         if advert.role is Role.MASTER:
             self._master_heard_at = now
             self._resigned_until = NEVER

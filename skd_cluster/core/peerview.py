@@ -19,8 +19,8 @@ class PeerView:
     """When we sent the latest packet that the peer says it has heard."""
 
     def heard(self, advert: Advert, now: Nanos, heard_us_at: Nanos) -> bool:
-        """Take a verified packet; return whether it is the first one ever."""
-        first = self.last is None
+        """Take a verified packet; return whether it is the first one of the peer's run."""
+        first = self.last is None or self.last.session != advert.session
         self.last, self.heard_at, self.heard_us_at = advert, now, heard_us_at
         return first
 

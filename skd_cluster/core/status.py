@@ -125,6 +125,22 @@ class Snapshot:
         """Whether the elector was seen to work just now."""
         return self.elector is not None and now - self.elector.at < FRESH
 
+    def as_of(self, now: Nanos) -> "Snapshot":
+        """Return what may still be believed: of an elector that fell silent, neither role nor addresses."""
+        report = self.elector
+        if report is None or self.fresh(now):
+            return self
+        stale = replace(
+            report,
+            role=int(Role.FAULT),
+            since=report.at,
+            reason=str(Reason.FAULT),
+            detail="the elector does not report",
+            peer={**report.peer, "alive": False, "hears_us": False},
+            addresses=[{**one, "held": False} for one in report.addresses],
+        )
+        return replace(self, elector=stale)
+
     def with_role(self, change: RoleChange) -> "Snapshot":
         """Count a change of role. The first decision after a start is no failover."""
         counts, total, failovers = self.takeover_counts, self.takeover_total, dict(self.failovers)
@@ -157,6 +173,7 @@ class Board:
 
 def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
     """Return the status as JSON. Instants are seconds since 1970, null for never."""
+    snapshot = snapshot.as_of(now)
     report = snapshot.elector
     return {
         "node": snapshot.node,
@@ -234,14 +251,14 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
     report = snapshot.elector
     if report is None:
         return ["the elector has not reported yet"]
-    found = []
-    if not snapshot.fresh(now):
+    if snapshot.fresh(now):
+        found = [f"{fault}: {detail}" if detail else fault for fault, detail in report.faults]
+        found += _peer_problems(snapshot, report)
+    else:
         silent = (now - report.at) / SECOND
-        found.append(
-            f"the elector has not reported for {silent:.0f} s: what follows is old, its addresses have expired"
-        )
-    found += [f"{fault}: {detail}" if detail else fault for fault, detail in report.faults]
-    found += _peer_problems(snapshot, report)
+        found = [
+            f"the elector has not reported for {silent:.0f} s: the addresses are no longer held, the peer takes over"
+        ]
     found += [f"check {one.name}: {one.detail}" for one in snapshot.checks if not one.healthy]
     if snapshot.role is Role.MASTER:
         error = snapshot.replicator_error or (snapshot.replication.last_error if snapshot.replication else "")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.labkit import CLUSTER_CONF, Lab, Node, eventually
+from tests.labkit import CLUSTER_CONF, Node, eventually
 
 BIND = (
     "import socket,time; s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('10.77.0.1',10112)); time.sleep(99)"

@@ -83,6 +83,11 @@ class Story:
         """Return a check that the nodes have these roles."""
         return lambda: (self.lb1.role(), self.lb2.role()) == (lb1, lb2)
 
+    def know_each_other(self) -> None:
+        """Wait until both nodes hear each other."""
+        both = (self.lb1, self.lb2)
+        self.wait(lambda: all(node.status()["peer"]["heard"] for node in both), "both hear each other")
+
     def in_sync(self, node: Node) -> Callable[[], bool]:
         """Return a check that the master says that its peer has everything."""
         return lambda: node.status()["replication"]["in_sync"] is True
@@ -192,6 +197,7 @@ def power_loss(story: Story) -> None:
 
 def stopped_elector(story: Story) -> None:
     """The master's elector hangs: the kernel drops the address, the peer holds it alone."""
+    story.know_each_other()
     pid = story.lb2.daemon_pids()["skd-elector"]
     watched = story.watch.mark()
     story.lb2.pause(pid)

@@ -50,7 +50,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.delay = (FLIGHT, FLIGHT)
-        self.heal(NEVER)
+        self.heal(BEGIN)
 
     def heal(self, now: Nanos) -> None:
         """Undo every fault but the delay, which is the wire's nature."""

@@ -66,12 +66,21 @@ def test_problems_of_a_master_with_its_peer(changes, words):
     assert problems(snapshot, now) == [words]
 
 
-def test_a_silent_elector_is_the_first_problem():
+def test_of_a_silent_elector_neither_role_nor_addresses_are_believed():
+    snapshot, now = seen(Role.MASTER)
+    assert status(snapshot, now, 0)["role"] == "master"
+    found = status(snapshot, Nanos(now + nanos(4)), 100.0)
+    assert found["problems"] == [
+        "the elector has not reported for 4 s: the addresses are no longer held, the peer takes over"
+    ]
+    assert (found["role"], found["since"], found["reason"]) == ("fault", 96.0, "fault")
+    assert (found["addresses"][0]["held"], found["peer"]["alive"], found["elector"]["fresh"]) == (False, False, False)
+
+
+def test_faults_are_problems():
     snapshot, now = seen()
     snapshot.elector.faults.append(["interface", "eth0 has no carrier"])
-    found = problems(snapshot, Nanos(now + nanos(4)))
-    assert "has not reported for 4 s" in found[0]
-    assert found[1] == "interface: eth0 has no carrier"
+    assert problems(snapshot, now) == ["interface: eth0 has no carrier"]
 
 
 def test_the_first_decision_is_no_failover_and_a_takeover_is_measured():

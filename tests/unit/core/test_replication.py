@@ -1,0 +1,404 @@
+"""The replicator's machine against a peer made of two dictionaries, in virtual time."""
+
+import heapq
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skd_cluster.core.manifest import Entry, Kind, digest
+from skd_cluster.core.model import SECOND, DataVersion, nanos
+from skd_cluster.core.replication import (
+    AskPeer,
+    Connect,
+    Disconnect,
+    Limits,
+    Link,
+    Record,
+    ReplicationMachine,
+    Scan,
+    Send,
+    Tell,
+)
+
+
+def file(content, size=1):
+    return Entry(Kind.FILE, 0o644, 0, 0, content, size)
+
+
+@dataclass
+class World:
+    """One master and one peer. What the machine wants happens after the times below."""
+
+    ours: dict = field(default_factory=dict)
+    theirs: dict = field(default_factory=dict)
+    their_version: DataVersion = field(default_factory=DataVersion)
+    up: bool = True
+    refusing: str = ""
+    unreadable: dict = field(default_factory=dict)
+    jitter: float = 1.0
+    max_delete: int = 50
+
+    def __post_init__(self):
+        self.now = nanos(100)
+        limits = Limits(nanos(300), self.max_delete)
+        self.machine = ReplicationMachine(limits, DataVersion(), "", lambda: self.jitter)
+        self.events, self.count, self.session = [], 0, 0
+        self.log, self.connects, self.recorded = [], [], []
+
+    def later(self, delay, action):
+        self.count += 1
+        heapq.heappush(self.events, (self.now + nanos(delay), self.count, self.session, action))
+
+    def do(self, actions):
+        waiting = list(actions)
+        while waiting:
+            action = waiting.pop(0)
+            match action:
+                case Connect():
+                    self.session += 1
+                    self.connects.append(self.now)
+                    self.later(0.05, self.connect)
+                case Disconnect():
+                    self.session += 1
+                case AskPeer():
+                    held = dict(self.theirs)
+                    self.later(0.005, lambda held=held: self.machine.holds(held, self.now))
+                case Scan():
+                    visible = {key: one for key, one in self.ours.items() if key not in self.unreadable}
+                    waiting += self.machine.scanned(
+                        {key: one for key, one in visible.items() if key not in action.hold},
+                        self.unreadable,
+                        action.hold,
+                        self.now,
+                    )
+                case Send():
+                    self.later(0.01, lambda batch=action.batch: self.arrive(batch))
+                case Record():
+                    self.recorded.append((action.version, action.digest))
+                case Tell():
+                    self.log.append((action.event, action.text))
+
+    def connect(self):
+        if not self.up:
+            return self.machine.lost("no_sshd", "no sshd answers", self.now)
+        return self.machine.connected(self.their_version, self.now)
+
+    def arrive(self, batch):
+        if not self.up:
+            return self.machine.lost("unreachable", "gone", self.now)
+        if self.refusing:
+            return self.machine.refused(self.refusing, f"refused: {self.refusing}", self.now)
+        for key in batch.plan.delete:
+            del self.theirs[key]
+        self.theirs |= batch.plan.entries
+        self.their_version = batch.version
+        return self.machine.confirmed(digest(self.theirs), self.now)
+
+    def down(self):
+        """The peer goes away; an open session breaks."""
+        self.up = False
+        if self.machine.link is not Link.DOWN:
+            self.session += 1
+            self.do(self.machine.lost("unreachable", "the peer is gone", self.now))
+
+    def run(self, seconds):
+        end = self.now + nanos(seconds)
+        for _ in range(20_000):
+            deadline = self.machine.deadline
+            instants = [one for one in (deadline, self.events[0][0] if self.events else None) if one is not None]
+            if not instants or min(instants) > end:
+                break
+            self.now = max(self.now, min(instants))
+            while self.events and self.events[0][0] <= self.now:
+                _, _, session, action = heapq.heappop(self.events)
+                if session == self.session:
+                    self.do(action())
+            self.do(self.machine.on_timer(self.now))
+        else:
+            raise AssertionError("it turns in circles")
+        self.now = end
+
+    def edit(self, key, content, *, seen=True):
+        self.ours[key] = file(content)
+        if seen:
+            self.machine.touched(key, self.now)
+
+
+def master(**more):
+    world = World(**more)
+    world.do(world.machine.mastership(1, world.now))
+    return world
+
+
+def test_nothing_happens_before_mastership():
+    world = World(ours={"config/a": file("1")})
+    assert world.machine.deadline is None
+    assert world.machine.on_timer(world.now) == []
+
+
+def test_the_first_comparison_makes_the_peer_equal():
+    world = master(ours={"config/a": file("1"), "config/b": file("2")}, theirs={"config/z": file("9")}, max_delete=100)
+    world.run(1)
+    assert world.theirs == world.ours
+    assert world.machine.in_sync
+    assert world.their_version == world.machine.version == DataVersion(1, 1)
+    assert world.recorded == [(DataVersion(1, 1), digest(world.ours))]
+    assert world.machine.totals.runs == {"ok": 1, "refused": 0, "failed": 0}
+
+
+def test_an_edit_takes_the_quiet_time_and_a_message():
+    world = master()
+    world.run(1)
+    world.machine.totals.lags.clear()
+    world.edit("config/a", "1")
+    assert world.machine.pending == 1
+    world.run(0.0199)
+    assert not world.machine.in_sync
+    world.run(0.0002)
+    assert world.theirs == world.ours
+    assert world.machine.in_sync
+    assert world.machine.totals.lags == [0.02]
+    assert world.machine.pending_since is None
+    assert world.their_version == DataVersion(1, 2)
+
+
+def test_a_touch_without_change_sends_nothing():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.machine.touched("config/a", world.now)
+    world.run(1)
+    assert world.machine.totals.runs["ok"] == 1
+    assert world.machine.in_sync
+
+
+def test_equal_trees_of_different_versions_are_given_the_same_version():
+    world = master(ours={"config/a": file("1")}, theirs={"config/a": file("1")}, their_version=DataVersion(0, 4))
+    world.run(1)
+    assert world.their_version == world.machine.version
+
+
+def test_retries_are_spaced_and_never_end():
+    world = master(up=False)
+    world.run(200)
+    gaps = [round((b - a) / SECOND - 0.05, 3) for a, b in zip(world.connects, world.connects[1:], strict=False)]
+    assert gaps[:10] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30]
+    assert [event for event, _ in world.log] == ["replication_no_sshd"]
+
+
+def test_jitter_halves_a_wait_at_most():
+    world = master(up=False, jitter=0.0)
+    world.run(1)
+    assert round((world.connects[1] - world.connects[0]) / SECOND - 0.05, 3) == 0.1
+
+
+def test_the_same_trouble_is_told_again_after_ten_minutes():
+    world = master(up=False)
+    world.run(1300)
+    assert 2 <= len(world.log) <= 3
+
+
+def test_nothing_is_forgotten_while_the_peer_is_gone_and_its_return_is_told():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.down()
+    world.edit("config/a", "2")
+    world.run(1800)
+    assert world.machine.version == DataVersion(1, 2)
+    assert world.machine.pending >= 0
+    assert "no sshd" in world.machine.last_error
+    world.up = True
+    world.run(31)
+    assert world.theirs == world.ours
+    assert world.log[-1] == ("replication_well", "replication works again")
+    assert world.machine.last_error == ""
+    assert world.machine.totals.lags[-1] > 1800
+
+
+def test_a_command_does_not_wait_for_the_retry():
+    world = master(up=False)
+    world.run(100)
+    world.up = True
+    world.do(world.machine.sync_now(world.now))
+    world.run(0.2)
+    assert world.machine.in_sync
+
+
+def test_a_missed_event_is_found_by_the_comparison():
+    world = master()
+    world.run(1)
+    world.edit("config/a", "1", seen=False)
+    world.run(280)
+    assert world.theirs == {}
+    world.run(30)
+    assert world.theirs == world.ours
+
+
+def test_lost_events_are_made_good_at_once():
+    world = master()
+    world.run(1)
+    world.edit("config/a", "1", seen=False)
+    world.do(world.machine.lost_track(world.now))
+    world.run(0.1)
+    assert world.theirs == world.ours
+
+
+def test_what_somebody_changed_on_the_peer_is_put_right():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.theirs["config/a"] = file("drift")
+    world.run(310)
+    assert world.theirs == world.ours
+
+
+def test_a_refusal_keeps_the_session_and_is_tried_again():
+    world = master(ours={"config/a": file("1")}, refusing="not_running")
+    world.run(60)
+    assert len(world.connects) == 1
+    assert world.machine.totals.runs["refused"] > 5
+    assert [event for event, _ in world.log] == ["replication_not_running"]
+    assert not world.machine.in_sync
+    world.refusing = ""
+    world.run(31)
+    assert world.machine.in_sync
+
+
+def test_an_unreadable_file_keeps_nothing_else_back():
+    world = master(ours={"config/a": file("1"), "config/b": file("2")}, theirs={"config/a": file("old")})
+    world.unreadable = {"config/a": "/x/a: Permission denied"}
+    world.run(1)
+    assert world.theirs == {"config/a": file("old"), "config/b": file("2")}
+    assert not world.machine.in_sync
+    assert "/x/a: Permission denied" in world.machine.last_error
+    assert len(world.log) == 1
+    world.unreadable = {}
+    world.run(6)
+    assert world.theirs == world.ours
+    assert world.machine.in_sync
+
+
+def test_a_file_in_the_middle_of_being_written_waits_and_another_does_not():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.ours["config/a"] = file("half")
+    world.machine.touched("config/a", world.now, writing=True)
+    world.edit("config/b", "2")
+    world.run(0.1)
+    assert world.theirs == {"config/a": file("1"), "config/b": file("2")}
+    world.edit("config/a", "whole")
+    world.run(0.1)
+    assert world.theirs == world.ours
+
+
+def test_deleting_more_than_half_waits_for_a_word():
+    world = master(ours={f"config/{number}": file("x") for number in range(10)})
+    world.run(1)
+    kept = {"config/0": file("x"), "config/1": file("y")}
+    world.ours = dict(kept)
+    world.do(world.machine.lost_track(world.now))
+    world.run(400)
+    assert len(world.theirs) == 10
+    assert [event for event, _ in world.log] == ["replication_max_delete"]
+    assert not world.machine.in_sync
+    world.do(world.machine.sync_now(world.now, allow_delete=True))
+    world.run(1)
+    assert world.theirs == kept
+    assert world.machine.in_sync
+    world.ours = {}
+    world.do(world.machine.lost_track(world.now))
+    world.run(1)
+    assert world.theirs == kept, "the word was for once"
+
+
+@pytest.mark.parametrize(("count", "goes"), [(5, True), (6, False)])
+def test_the_guard_begins_above_the_percentage(count, goes):
+    world = master(ours={f"config/{number}": file("x") for number in range(10)})
+    world.run(1)
+    for number in range(count):
+        del world.ours[f"config/{number}"]
+    world.do(world.machine.lost_track(world.now))
+    world.run(1)
+    assert (world.theirs == world.ours) is goes
+
+
+@pytest.mark.parametrize(
+    ("sizes", "small"),
+    [([1] * 64, True), ([1] * 65, False), ([1 << 20], True), ([(1 << 20) + 1], False), ([1 << 20] * 8, True),
+     ([1 << 20] * 8 + [1], False)],
+)  # fmt: skip
+def test_what_goes_through_the_session(sizes, small):
+    world = master(ours={f"config/{number}": file("x", size) for number, size in enumerate(sizes)})
+    sent = []
+    world.later = lambda _, action: sent.append(action)
+    world.do(world.machine.connected(DataVersion(), world.now))
+    actions = world.machine.holds({}, world.now)
+    assert isinstance(actions[0], Scan)
+    (batch,) = [
+        one.batch for one in world.machine.scanned(world.ours, {}, frozenset(), world.now) if isinstance(one, Send)
+    ]
+    assert batch.small is small
+
+
+def test_no_answer_ends_the_session():
+    world = master(ours={"config/a": file("1")})
+    world.later = lambda *_: None
+    world.run(60.04)
+    assert len(world.connects) == 1
+    world.run(0.22)
+    assert len(world.connects) == 2
+    world.run(14.9)
+    assert len(world.connects) == 2
+    world.run(0.6)
+    assert len(world.connects) == 3
+    assert "no answer" in world.machine.last_error
+
+
+def write(world, key, content):
+    world.ours[key] = file(content)
+    world.machine.touched(key, world.now, writing=True)
+
+
+def delete(world, key, _):
+    world.ours.pop(key, None)
+    world.machine.touched(key, world.now)
+
+
+STEPS = {
+    "edit": lambda world, key, content: world.edit(key, content),
+    "miss": lambda world, key, content: world.edit(key, content, seen=False),
+    "write": write,
+    "delete": delete,
+    "down": lambda world, *_: world.down(),
+    "up": lambda world, *_: setattr(world, "up", True),
+    "refuse": lambda world, *_: setattr(world, "refusing", "differs"),
+    "accept": lambda world, *_: setattr(world, "refusing", ""),
+    "lost": lambda world, *_: world.do(world.machine.lost_track(world.now)),
+    "sync": lambda world, *_: world.do(world.machine.sync_now(world.now)),
+    "drift": lambda world, key, _: world.theirs.update({key: file("drift")}),
+    "lock": lambda world, key, _: setattr(world, "unreadable", {} if world.unreadable else {key: "locked"}),
+}
+scripts = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(STEPS)),
+        st.sampled_from(["config/a", "config/b", "config/c"]),
+        st.sampled_from([0.001, 0.02, 0.3, 20.0]),
+    ),
+    max_size=25,
+)
+
+
+@given(scripts, st.floats(0, 1))
+def test_whatever_happens_in_the_end_both_are_equal(script, jitter):
+    world = master(jitter=jitter, max_delete=100)
+    for number, (step, key, pause) in enumerate(script):
+        STEPS[step](world, key, str(number))
+        world.run(pause)
+    world.up, world.refusing, world.unreadable = True, "", {}
+    world.run(400)
+    assert world.theirs == world.ours
+    assert world.machine.in_sync
+    assert world.machine.pending == 0
+    assert world.machine.version == world.their_version
+    generations = [version for version, _ in world.recorded]
+    assert generations == sorted(generations)
