@@ -124,7 +124,17 @@ class Applier:
             return read_file(self._tree.path(key))
         return None
 
+    def _inside(self, key: str) -> bool:
+        """Return whether all above a key, up to its root, are folders: a link there would lead out of the tree."""
+        above = key.rpartition("/")[0]
+        if self._tree.scope.root_of(above) is None:
+            return True
+        state = _state(self._tree.path(above))
+        return state is not None and stat.S_ISDIR(state.st_mode) and self._inside(above)
+
     def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
+        if not self._inside(key):
+            raise RefusedError(Refusal.DIFFERS, f"{path}: the folder it belongs into is not there on the peer")
         state = _state(path)
         self._remember(key, path, state)
         if entry.kind is Kind.FOLDER:
@@ -180,7 +190,7 @@ class Applier:
     def _delete(self, key: str, path: str) -> str:
         """Delete a path; return why not, if not."""
         state = _state(path)
-        if state is None:
+        if state is None or not self._inside(key):
             return ""
         self._remember(key, path, state)
         if not stat.S_ISDIR(state.st_mode):
@@ -235,7 +245,7 @@ class Applier:
 def _state(path: str) -> os.stat_result | None:
     try:
         return os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -26,17 +26,19 @@ def find_program(name: str, environment: Mapping[str, str]) -> str:
     return shutil.which(name) or name
 
 
-def spawn(command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = ()) -> "Process":
+def spawn(
+    command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = (), *, tied: bool = False
+) -> "Process":
     """Start a program by exec in a session of its own. Raises OSError when it cannot be started.
 
-    It gets SIGTERM when this thread ends, however that comes about. setpriv says that to the kernel, because code
-    between fork and exec is not safe beside threads.
+    A `tied` one gets SIGTERM when this thread ends, however that comes about. setpriv says that to the kernel, because
+    code between fork and exec is not safe beside threads.
     """
     if shutil.which(command[0]) is None:
         raise FileNotFoundError(errno.ENOENT, "not there or not executable", command[0])
-    tied = [_SETPRIV, "--pdeathsig", "TERM", "--", *command]
+    wrapped = [_SETPRIV, "--pdeathsig", "TERM", "--", *command]
     popen = subprocess.Popen(  # noqa: S603 -- no shell; the programs are our own
-        tied if os.access(_SETPRIV, os.X_OK) else list(command),
+        wrapped if tied and os.access(_SETPRIV, os.X_OK) else list(command),
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(descriptors),

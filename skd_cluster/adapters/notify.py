@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from systemd import daemon
 
@@ -54,4 +55,7 @@ def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _say(*lines: str) -> None:
-    daemon.notify("\n".join(line.replace("\n", " ") for line in lines))
+    # Best effort: systemd that does not take the word now is no reason to give up addresses. If it stays deaf, its
+    # watchdog decides.
+    with suppress(OSError):
+        daemon.notify("\n".join(line.replace("\n", " ") for line in lines))

@@ -38,8 +38,17 @@ EVENTS = {
     "file_unwritable": "a file of the service cannot be written",
     "repeated": "a kind of line came so often that some were left out",
     "internal": "the service met something it should not have met",
+    "address_guarded": "a floating address appeared on a node that is not master and was removed",
+    "address_restored": "somebody else removed a floating address from the master; it was added again",
+    "elector_refused": "the host refuses what the elector cannot work without",
+    "realtime_refused": "the elector works without real-time scheduling or locked memory",
+    "cannot_watch": "a folder cannot be watched; it is compared now and then",
+    "events_lost": "the kernel told of too many changes; everything is compared",
+    "not_replicated": "a socket, pipe or device in the tree is left out",
+    "replication_well": "replication works again after trouble",
+    "state": "the version of the configuration cannot be recorded",
 }
-"""Words of the supervisor. Children add their own in their notes; `message_id` works for any word."""
+"""The words there are. A trouble of the replication has a word of its own for each kind, `replication_` and the kind."""
 
 
 def message_id(event: str) -> str:
@@ -147,4 +156,7 @@ Without the journal the same lines go to standard error as `LEVEL event sentence
 Nothing waits for the log: a thousand lines are kept when the journal does not take them, more are dropped and counted in
 `skd_cluster_log_lines_dropped_total`. Of one kind of line at most five in ten seconds are written, then how many more
 there were.
+
+Trouble with replication has further words, `replication_` and the kind of trouble, such as `replication_no_sshd`.
+
 """

@@ -73,10 +73,10 @@ class Supervisor:
         self._floating = FloatingWatch(journal, config, self._floating_changed)
         self._hooks = HookRunner(loop, journal, board, config)
         self._checks = CheckRunner(loop, journal, board, config, self._health_changed)
-        self._elector = Child(loop, "skd-elector", [], self._on_message, self._elector_gone)
+        self._elector = Child(loop, "skd-elector", [], self._on_message, self._elector_gone, tied=False)
         # The configuration's path is made absolute: children may be started from elsewhere.
         arguments = ["--config", str(path.absolute())]
-        self._replicator = Child(loop, "skdinotify", arguments, self._on_message, self._replicator_gone)
+        self._replicator = Child(loop, "skdinotify", arguments, self._on_message, self._replicator_gone, tied=True)
         self._keeper = Keeper(self._replicator, self._mastership, self._replicator_failed)
         self._herald = Herald(config, journal, board, self._hooks, self._files)
         self._succession = Succession(board, self._replicator, self._keeper)
@@ -128,8 +128,7 @@ class Supervisor:
         self._elector.kill_at(Nanos(monotonic() + _FIRST_REPORT))
 
     def _end(self) -> None:
-        """Leave nothing behind, whatever brought us here."""
-        self._elector.signal(signal.SIGTERM)
+        """Leave nothing behind, whatever brought us here. An elector that still runs ends with its channel."""
         self._replicator.signal(signal.SIGTERM)
         self._hooks.kill()
         self._checks.kill()
@@ -301,8 +300,7 @@ class Supervisor:
         self._liveness.stopping = True
         notify.stopping("stopping", Nanos(_STOP_PATIENCE + self._config.hook_timeout + nanos(5)))
         self._keeper.want(False, now)
-        if not self._elector.send(Command("stop", 0)):
-            self._elector.signal(signal.SIGTERM)
+        self._elector.send(Command("stop", 0))
         self._elector.kill_at(Nanos(now + _STOP_PATIENCE))
         self._loop.until(lambda: self._hooks.idle and not self._elector.running and not self._keeper.running)
 

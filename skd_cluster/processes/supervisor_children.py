@@ -17,7 +17,11 @@ _CLOSED_PATIENCE = nanos(1.0)
 
 
 class Child:
-    """One program with its channel. `on_exit` comes once per start, after its last message."""
+    """One program with its channel. `on_exit` comes once per start, after its last message.
+
+    A `tied` one is ended by the kernel when this process dies. The end of the channel tells both kinds, but only the
+    elector may be trusted to act on it at once, and it must not be cut short while it drops addresses and resigns.
+    """
 
     def __init__(
         self,
@@ -26,8 +30,11 @@ class Child:
         arguments: Sequence[str],
         on_message: Callable[[Message, Nanos], None],
         on_exit: Callable[[int, Nanos], None],
+        *,
+        tied: bool,
     ) -> None:
         self._loop = loop
+        self._tied = tied
         self._name = name
         self._arguments = list(arguments)
         self._on_message = on_message
@@ -58,7 +65,7 @@ class Child:
         program = find_program(self._name, os.environ)
         try:
             command = [program, "--channel", str(theirs.fileno()), *self._arguments]
-            self._process = spawn(command, without_ours(os.environ), [theirs.fileno()])
+            self._process = spawn(command, without_ours(os.environ), [theirs.fileno()], tied=self._tied)
         except OSError:
             ours.close()
             raise

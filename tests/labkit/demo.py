@@ -16,6 +16,7 @@ from tests.labkit.trees import differences
 
 VIP_LEASE = 2.0
 INTERVAL, DEAD_RATIO = 0.2, 3
+PROMPT = Path(__file__).parents[2] / "units" / "skd-prompt.sh"
 FARM = "farm-01_proxy.cfg"
 
 
@@ -267,7 +268,7 @@ def prepare(lab: Lab) -> tuple[Node, Node, Client, dict[str, TreeFacts]]:
     """Build the pair as the manual tells its user to."""
     lb1, lb2 = lab.node("lb1", "10.77.0.1"), lab.node("lb2", "10.77.0.2")
     client = lab.client()
-    facts = {node.name: node.make_tree() for node in (lb1, lb2)}
+    facts = {"lb1": lb1.make_tree(), "lb2": lb2.make_tree(farms=8, seed=2)}  # lb2 was set up alone and knows other farms
     for node in (lb1, lb2):
         node.write_config(floating="listed")
     lab.trust()
@@ -278,6 +279,9 @@ def prepare(lab: Lab) -> tuple[Node, Node, Client, dict[str, TreeFacts]]:
 def keep(lab: Lab, lb1: Node, lb2: Node, client: Client) -> None:
     """Leave a running pair and say how to look at it."""
     for node in (lb1, lb2):
+        node.write("/etc/profile.d/skd-prompt.sh", PROMPT.read_text())
+        with node.path("/root/.bashrc").open("a") as bashrc:
+            bashrc.write(". /etc/profile.d/skd-prompt.sh\n")
         node.start_daemon()
     eventually(lambda: (lb1.role(), lb2.role()) == ("master", "backup"), within=10, what="lb1 is master")
     end = lab.keep()

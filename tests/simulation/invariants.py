@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from skd_cluster.core.model import NEVER, Nanos, Role, nanos, seconds
 from skd_cluster.core.timers import FAR, SKEW_SHARE
+from skd_cluster.core.wire import Flag
 from tests.simulation.node import VIP_LEASE, Node
 
 if TYPE_CHECKING:
@@ -73,8 +74,6 @@ class Monitor:
     holders: Spell = field(default_factory=Spell)
     nobody: Spell = field(default_factory=Spell)
     fit: dict[str, Spell] = field(default_factory=lambda: {"a": Spell(), "b": Spell()})
-    unrest: Nanos = NEVER
-    """When an order or a fault last put both nodes at liberty to be master (see `two_masters`)."""
     longest_no_master: Nanos = NEVER
     longest_two_masters: Nanos = NEVER
     longest_two_holders: Nanos = NEVER
@@ -82,9 +81,13 @@ class Monitor:
     @property
     def bounds(self) -> Bounds:
         """The bounds of this world."""
-        nodes = (self.world.a.identity, self.world.b.identity)
-        interval = max(node.interval for node in nodes)
-        return Bounds(interval, max(node.dead_ratio for node in nodes), self.slowest)
+        asked = [node.identity for node in self.nodes]
+        return Bounds(max(one.interval for one in asked), max(one.dead_ratio for one in asked), self.slowest)
+
+    @property
+    def nodes(self) -> tuple[Node, Node]:
+        """Both of them."""
+        return self.world.a, self.world.b
 
     def require(self, truth: bool, invariant: str) -> None:  # noqa: FBT001 -- an assertion
         """Fail with the history that led here."""
@@ -95,47 +98,59 @@ class Monitor:
 
     def elapse(self, now: Nanos) -> None:
         """Judge the span that ends at `now`: nothing changed in it, but leases may have run out."""
-        nodes = (self.world.a, self.world.b)
+        if self.masters.since != FAR:
+            self._judge_masters(now)
+        if self.holders.since != FAR:
+            self._judge_holders(now)
+        if self.nobody.since != FAR:
+            self._judge_nobody(now)
+
+    def _judge_masters(self, now: Nanos) -> None:
         bounds, clean = self.bounds, self.world.wire.clean_since or now
         self.longest_two_masters = max(self.longest_two_masters, self.masters.lasted(now))
         lasted = self.masters.lasted(now, after=clean)
-        known = clean and self.masters.since - clean > bounds.acquainted
+        known = self.masters.since - clean > bounds.acquainted
         bound = bounds.two_masters if known else bounds.acquainted
         self.require(lasted <= bound, f"two-masters: for {lasted} ns, bound {bound}")
-        ended = Nanos(min(now, *(node.address.until for node in nodes)))
+
+    def _judge_holders(self, now: Nanos) -> None:
+        ended = Nanos(min(now, *(node.address.until for node in self.nodes)))
         self.longest_two_holders = max(self.longest_two_holders, self.holders.lasted(ended))
-        lasted = self.holders.lasted(ended, after=clean)
-        bound = Nanos(VIP_LEASE + bounds.acquainted)
+        lasted = self.holders.lasted(ended, after=self.world.wire.clean_since or now)
+        bound = Nanos(VIP_LEASE + self.bounds.acquainted)
         self.require(lasted <= bound, f"two-holders: for {lasted} ns, bound {bound}")
+
+    def _judge_nobody(self, now: Nanos) -> None:
+        bound = self.bounds.no_master
         for name, spell in self.fit.items():
             lasted = self.nobody.lasted(now, after=spell.since)
             self.longest_no_master = max(self.longest_no_master, lasted)
-            self.require(lasted <= bounds.no_master, f"no-master: {name} healthy, none for {lasted} ns")
+            self.require(lasted <= bound, f"no-master: {name} healthy, none for {lasted} ns, bound {bound}")
 
     def check(self) -> None:
         """Judge the state after a step."""
-        world, now = self.world, self.world.now
+        world, now, (a, b) = self.world, self.world.now, self.nodes
         self.slowest = max(self.slowest, world.wire.delay[1])
-        nodes = (world.a, world.b)
-        for node in nodes:
+        for node in self.nodes:
             self._check_node(node, now)
             self.fit[node.name].be(node.healthy, now)
-        shared = world.a.reigned & world.b.reigned
-        self.require(not shared, f"epoch: {shared} is shared")
-        masters = [node for node in nodes if node.role is Role.MASTER]
-        self.masters.be(len(masters) == 2, now)
-        self.nobody.be(not masters, now)
-        self.holders.be(all(node.address.here(now) for node in nodes), now)
+        masters = (a.role is Role.MASTER) + (b.role is Role.MASTER)
+        self.masters.be(masters == 2, now)
+        self.nobody.be(masters == 0, now)
+        self.holders.be(a.address.here(now) and b.address.here(now), now)
 
     def _check_node(self, node: Node, now: Nanos) -> None:
         self.require(not node.believed_forgery, f"forgery: {node.believed_forgery}")
         if not node.active:
             return
         machine = node.machine
-        held = node.address.here(now)
-        allowed = machine.role is Role.MASTER or (machine.role is Role.INIT and machine.word(now, paced=False).flags & 4)
-        self.require(not held or bool(allowed), f"no-address: {node.name} is {machine.role.name} and holds one")
-        self.require(held or machine.role is not Role.MASTER, f"address: {node.name} is MASTER and holds none")
+        if machine.role is Role.MASTER:
+            self.require(node.address.here(now), f"address: {node.name} is MASTER and holds none")
+            other = self.nodes[node is self.nodes[0]]
+            self.require(machine.epoch not in other.reigned, f"epoch: {machine.epoch} is shared")
+        elif node.address.here(now):
+            found = machine.role is Role.INIT and Flag.PRESENT in machine.word(now, paced=False).flags
+            self.require(found, f"no-address: {node.name} is {machine.role.name} and holds one")
         self.require(not node.overdue, f"deadline: {node.name}'s is in the past")
         self.require(machine.epoch >= node.highest_epoch, f"epoch: {node.name}'s fell to {machine.epoch}")
         node.highest_epoch = machine.epoch
@@ -144,7 +159,7 @@ class Monitor:
         """Wait for one master that stays; fail if there is none within the bound."""
         world = self.world
         world.run_to(Nanos(world.now + (within or self.bounds.settled)))
-        nodes = (world.a, world.b)
+        nodes = self.nodes
         masters = [node for node in nodes if node.role is Role.MASTER]
         self.require(len(masters) == 1, f"settled: {len(masters)} masters")
         roles = [node.role for node in nodes]

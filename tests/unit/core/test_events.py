@@ -1,5 +1,7 @@
+import re
 from pathlib import Path
 
+from skd_cluster.core import events
 from skd_cluster.core.events import EVENTS, Repeats, message_id, reference, role_sentence
 from skd_cluster.core.messages import RoleChange
 from skd_cluster.core.model import Reason, Role, nanos
@@ -14,6 +16,13 @@ def test_a_message_id_never_changes():
 
 def test_the_manual_lists_every_event():
     assert (DOCS / "logging.md").read_text() == reference(), "write core.events.reference() to docs/logging.md"
+
+
+def test_every_word_in_the_code_is_listed_and_every_listed_one_is_in_the_code():
+    package = Path(events.__file__).parents[1]
+    code = "\n".join(path.read_text() for path in package.rglob("*.py") if path.name != "events.py")
+    used = set(re.findall(r'(?:\.log|\bNote|[Tt]ell(?:_once)?)\(\s*"(\w+)"', code))
+    assert used - {"max_delete"} == set(EVENTS)  # that one is a kind of replication_
 
 
 def test_five_of_a_kind_pass_in_ten_seconds_then_a_count():

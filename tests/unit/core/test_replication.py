@@ -402,3 +402,24 @@ def test_whatever_happens_in_the_end_both_are_equal(script, jitter):
     assert world.machine.version == world.their_version
     generations = [version for version, _ in world.recorded]
     assert generations == sorted(generations)
+
+
+def test_a_file_that_changed_while_it_was_read_is_looked_at_again():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    actions = world.machine.lost_track(world.now)
+    assert actions == [Scan(frozenset())]
+    world.ours["config/a"] = file("2")
+    world.do(world.machine.scanned({}, {}, frozenset({"config/a"}), world.now))
+    assert not world.machine.in_sync
+    world.run(0.3)
+    assert world.theirs == world.ours == {"config/a": file("2")}
+
+
+def test_what_cannot_be_read_for_a_while_makes_no_new_version():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.unreadable = {"config/a": "locked"}
+    world.do(world.machine.lost_track(world.now))
+    world.run(60)
+    assert world.machine.version == DataVersion(1, 1)

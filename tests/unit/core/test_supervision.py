@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skd_cluster.core.model import Nanos, nanos
-from skd_cluster.core.supervision import FRESH, ChildMachine, Liveness, SignalChild, StartChild
+from skd_cluster.core.supervision import ChildMachine, Liveness, SignalChild, StartChild
 
 
 def test_restarts_are_spaced_from_a_fifth_of_a_second_doubling_to_half_a_minute():
@@ -61,8 +61,8 @@ def test_fresh_is_less_than_two_and_a_half_seconds():
     one = Liveness(None)
     assert not one.fresh(Nanos(0))
     one.on_report(nanos(1))
-    assert one.fresh(Nanos(nanos(1) + FRESH - 1))
-    assert not one.fresh(Nanos(nanos(1) + FRESH))
+    assert one.fresh(Nanos(nanos(3.5) - 1))
+    assert not one.fresh(nanos(3.5))
     assert one.deadline is None
 
 

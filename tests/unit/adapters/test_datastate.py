@@ -1,0 +1,24 @@
+import pytest
+
+from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
+from skd_cluster.core.model import DataVersion
+
+
+def test_there_and_back(tmp_path):
+    state = DataState(DataVersion(3, 17), "ab")
+    write_state(tmp_path / "new", state)
+    assert read_state(tmp_path / "new") == state
+    assert (tmp_path / "new" / "data.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"epoch": "x"}', '{"epoch": 1, "generation": null, "digest": ""}'])
+def test_what_cannot_be_read_is_the_oldest_version(tmp_path, text):
+    (tmp_path / "data.json").write_text(text)
+    assert read_state(tmp_path) == DataState(DataVersion(0, 0), "")
+
+
+def test_one_at_a_time(tmp_path):
+    with tree_lock(tmp_path), pytest.raises(BusyError), tree_lock(tmp_path):
+        pass
+    with tree_lock(tmp_path):
+        pass
