@@ -5,9 +5,9 @@ shown without any clock. Each run of a node draws a random session; each of its 
 the session and counter it heard last.
 
 1. Within the peer's session that we believe, the counter must rise. A recording cannot do that.
-2. Another session is believed only when it echoes *our* session at a counter later than the echo that proved the
-   session before it. A recording of an earlier run echoes something older, so it never qualifies; the peer itself,
-   restarted, qualifies after one exchange, for which we answer its first packet at once (a challenge).
+2. Another session is believed only when it echoes *our* session at a counter later than every echo we have believed
+   before. A recording of what we have heard echoes something older, so it never qualifies; the peer itself, restarted,
+   qualifies after one exchange, for which we answer its first packet at once (a challenge).
 
 Challenges are limited for each session apart, so a flood of recordings uses up its own allowance and not the peer's.
 """
@@ -15,7 +15,7 @@ Challenges are limited for each session apart, so a flood of recordings uses up 
 from dataclasses import dataclass, field
 
 from skd_cluster.core.model import NEVER, DropReason, IPAddress, Nanos
-from skd_cluster.core.wire import NO_SESSION, Advert, Dropped
+from skd_cluster.core.wire import NO_SESSION, Advert, Dropped, sender_bytes
 
 _REMEMBERED_SENDS = 1024
 """At the shortest interval (10 ms) ten seconds of our own packets: longer than any patience at that pace."""
@@ -50,7 +50,8 @@ class PeerLink:
     peer_counter: int = 0
     heard_us_at: Nanos = NEVER
     """When we sent the latest packet that the peer says it has heard."""
-    _proof: int = 0
+    _echoed: int = 0
+    """The latest counter of ours that was echoed by a packet we believed, in whatever session."""
     _sent_at: dict[int, Nanos] = field(default_factory=dict)
     _candidates: dict[bytes, _Candidate] = field(default_factory=dict)
 
@@ -63,26 +64,27 @@ class PeerLink:
 
     def judge(self, advert: Advert, now: Nanos) -> Advert | Dropped | Challenge:
         """Return the packet if it is the peer's and new, else why not; a Challenge counts as UNPROVEN."""
-        if advert.session == self.session or advert.sender == self.local:
+        sender = sender_bytes(advert.sender)  # without the scope of a link-local address
+        if advert.session == self.session or sender == sender_bytes(self.local):
             return Dropped(DropReason.REFLECTED)
-        if advert.sender != self.remote:
+        if sender != sender_bytes(self.remote):
             return Dropped(DropReason.FOREIGN_SENDER)
         if advert.session == self.peer_session:
             if advert.counter <= self.peer_counter:
                 return Dropped(DropReason.REPLAYED)
-        elif self._proves(advert):
+        elif self._echoes_us(advert) and advert.echo_counter > self._echoed:
             self.peer_session = advert.session
-            self._proof = advert.echo_counter
             self._candidates.pop(advert.session, None)
         else:
             return self._unproven(advert, now)
         self.peer_counter = advert.counter
-        if advert.echo_session == self.session:
+        if self._echoes_us(advert):
+            self._echoed = max(self._echoed, advert.echo_counter)
             self.heard_us_at = self._sent_at.get(advert.echo_counter, self.heard_us_at)
         return advert
 
-    def _proves(self, advert: Advert) -> bool:
-        return advert.echo_session == self.session and self._proof < advert.echo_counter <= self.counter
+    def _echoes_us(self, advert: Advert) -> bool:
+        return advert.echo_session == self.session and advert.echo_counter <= self.counter
 
     def _unproven(self, advert: Advert, now: Nanos) -> Dropped | Challenge:
         known = self._candidates.get(advert.session)

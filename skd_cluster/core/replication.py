@@ -25,6 +25,9 @@ SLOWEST = 100_000
 LOOK_AGAIN = nanos(5)
 """While something cannot be read, or cannot be watched, the tree is read this often."""
 
+TOGETHER = nanos(60)
+"""Deletions within this time count as one."""
+
 TELL_AGAIN = nanos(600)
 """The same trouble is told again after this long."""
 
@@ -157,6 +160,8 @@ class ReplicationMachine:
         self._reconcile_at: Nanos | None = None
         self._look_at: Nanos | None = None
         self._allow_delete = False
+        self._guarding = False
+        self._deleted: list[tuple[Nanos, int]] = []
 
     # --- what others may know ------------------------------------------------------------
 
@@ -200,7 +205,7 @@ class ReplicationMachine:
         """Compare everything, without waiting for a retry."""
         self._allow_delete |= allow_delete
         self._failures = 0
-        self._told.clear()
+        self._told = dict.fromkeys(self._told, now)
         self._look = True
         if self.link is not Link.SENDING:
             self._theirs = None
@@ -266,6 +271,8 @@ class ReplicationMachine:
             return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
         self._theirs, self._their_version = batch.plan.target, batch.version
         self._left = 0
+        if batch.plan.delete and not self._allow_delete:
+            self._deleted.append((now, len(batch.plan.delete)))
         self.totals.runs["ok"] += 1
         self.totals.files += len(batch.plan.entries) + len(batch.plan.delete)
         self.totals.size += batch.plan.size
@@ -345,14 +352,27 @@ class ReplicationMachine:
         if plan.empty and self._their_version == self.version:
             self._since = None
             return self._well()
-        there = sum(key not in LOOSE for key in self._theirs)
-        if len(plan.delete) * 100 > self._limits.max_delete * there and not self._allow_delete:
-            words = f"{len(plan.delete)} of the peer's {there} paths would be deleted, more than max_delete"
-            return self._tell("max_delete", f"{words} allows: to do it, run skd-cluster sync --allow-delete", now)
+        if self._too_much(plan, now):
+            words = (
+                f"{len(plan.delete)} more of the peer's {len(self._theirs)} paths would be deleted, above max_delete"
+            )
+            return self._tell("max_delete", f"{words}: to do it, run skd-cluster sync --allow-delete", now)
         batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
         return [Send(batch)]
+
+    def _too_much(self, plan: Plan, now: Nanos) -> bool:
+        """Judge deletions, together with those of the last minute: a large `rm -r` comes in several batches."""
+        if not plan.delete or self._allow_delete:
+            self._guarding = False
+        if self._allow_delete or not self._guarding:
+            self._deleted = [one for one in self._deleted if now - one[0] < TOGETHER and not self._allow_delete]
+        gone = sum(count for _, count in self._deleted)
+        there = gone + sum(key not in LOOSE for key in self._theirs or ())
+        too_much = (gone + len(plan.delete)) * 100 > self._limits.max_delete * there
+        self._guarding = bool(plan.delete) and too_much and not self._allow_delete
+        return self._guarding
 
     def _ask(self, now: Nanos) -> list[Action]:
         self.link, self._limit_at = Link.ASKING, Nanos(now + ANSWER_LIMIT)

@@ -113,7 +113,8 @@ class Elector:
         peer = self.machine.peer
         lone = not peer.alive(now) or (peer.last is not None and peer.last.role is Role.STANDBY)
         self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
-        state = (self.machine.role, self.machine.epoch, self.machine.all_faults(), lone, peer.hears_us(now))
+        theirs = (peer.last.role, peer.last.data, peer.last.digest) if peer.last is not None else None
+        state = (self.machine.role, self.machine.epoch, self.machine.all_faults(), lone, peer.hears_us(now), theirs)
         if now >= self._report_at or state != self._reported:
             self._reported = state
             self._report(now)

@@ -261,6 +261,8 @@ class Supervisor:
 
     def reload(self, now: Nanos) -> tuple[bool, str]:
         """Read the configuration again; put in force what can change live, and say what cannot."""
+        if self._board.now.elector is None or self._board.now.stopping:
+            return False, "the service is starting or stopping"  # and systemd must not be told that it is ready
         notify.reloading(now)
         loaded = load(self._path)
         log_problems(self._journal, loaded.problems)

@@ -1,7 +1,7 @@
 """Stands where the supervisor stands, on one node: `master` holds the replicator's channel, `peer` answers the receiver.
 
-    replication_driver.py master PROGRAM CONFIG     lines on stdin are sent, what comes is printed, a line a message
-    replication_driver.py peer RUN_DIR FACTS        answers each request with the JSON in the file FACTS, prints requests
+replication_driver.py master PROGRAM CONFIG     lines on stdin are sent, what comes is printed, a line a message
+replication_driver.py peer RUN_DIR FACTS        answers each request with the JSON in the file FACTS, prints requests
 """
 
 import json

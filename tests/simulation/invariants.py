@@ -106,19 +106,23 @@ class Monitor:
             self._judge_nobody(now)
 
     def _judge_masters(self, now: Nanos) -> None:
-        bounds, clean = self.bounds, self.world.wire.clean_since or now
         self.longest_two_masters = max(self.longest_two_masters, self.masters.lasted(now))
-        lasted = self.masters.lasted(now, after=clean)
-        known = self.masters.since - clean > bounds.acquainted
-        bound = bounds.two_masters if known else bounds.acquainted
+        lasted = self.masters.lasted(now, after=self.world.wire.clean_since or now)
+        bound = self._meeting(self.masters.since)
         self.require(lasted <= bound, f"two-masters: for {lasted} ns, bound {bound}")
 
     def _judge_holders(self, now: Nanos) -> None:
         ended = Nanos(min(now, *(node.address.until for node in self.nodes)))
         self.longest_two_holders = max(self.longest_two_holders, self.holders.lasted(ended))
         lasted = self.holders.lasted(ended, after=self.world.wire.clean_since or now)
-        bound = Nanos(VIP_LEASE + self.bounds.acquainted)
+        bound = Nanos(VIP_LEASE + self._meeting(self.holders.since))
         self.require(lasted <= bound, f"two-holders: for {lasted} ns, bound {bound}")
+
+    def _meeting(self, since: Nanos) -> Nanos:
+        """How long two that are up since then may take to hear each other."""
+        bounds = self.bounds
+        acquainted = since - self.world.wire.clean_since > bounds.acquainted
+        return bounds.two_masters if acquainted else bounds.acquainted
 
     def _judge_nobody(self, now: Nanos) -> None:
         bound = self.bounds.no_master

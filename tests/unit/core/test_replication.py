@@ -423,3 +423,30 @@ def test_what_cannot_be_read_for_a_while_makes_no_new_version():
     world.do(world.machine.lost_track(world.now))
     world.run(60)
     assert world.machine.version == DataVersion(1, 1)
+
+
+def test_deletions_of_one_minute_count_together_and_what_is_held_back_stays_so():
+    world = master(ours={f"config/{number}": file("x") for number in range(10)})
+    world.run(1)
+    for number in range(6):
+        del world.ours[f"config/{number}"]
+        world.machine.touched(f"config/{number}", world.now)
+        world.run(5)
+    assert len(world.theirs) == 5
+    assert not world.machine.in_sync
+    world.run(1000)
+    assert len(world.theirs) == 5
+    world.edit("config/5", "back again")
+    world.run(1)
+    assert world.theirs == world.ours
+    assert world.machine.in_sync
+
+
+def test_deletions_with_a_minute_between_them_do_not():
+    world = master(ours={f"config/{number}": file("x") for number in range(10)})
+    world.run(1)
+    for number in range(9):
+        del world.ours[f"config/{number}"]
+        world.machine.touched(f"config/{number}", world.now)
+        world.run(30)
+    assert world.theirs == world.ours

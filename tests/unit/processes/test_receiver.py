@@ -1,0 +1,239 @@
+"""The receiving side: whom it lets in, what it answers, what it records. Real folders, the service's word from the test."""
+
+import json
+import os
+import threading
+
+import pytest
+
+import skd_cluster
+from skd_cluster.adapters.datastate import read_state, tree_lock
+from skd_cluster.adapters.tree import Tree, read_file
+from skd_cluster.config.load import load
+from skd_cluster.core.manifest import compare, digest, pack_manifest, unpack_manifest
+from skd_cluster.core.model import DataVersion, ExitCode, Role, nanos
+from skd_cluster.core.session import (
+    PROTOCOL,
+    Ask,
+    Begin,
+    Commit,
+    Confirm,
+    Decoder,
+    Hello,
+    Holds,
+    Put,
+    Ready,
+    Refusal,
+    Refused,
+    encode,
+)
+from skd_cluster.processes.receiver import Fence, Receiver, ServiceDownError, serve
+
+
+class Side:
+    """The receiver of one node, and a master's tree beside it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for one in ("ours", "config"):
+            (folder / one).mkdir()
+        conf = folder / "cluster.conf"
+        places = {
+            "configdir": "config",
+            "rttables": "rt_tables",
+            "zeninolog": "log",
+            "state_dir": "state",
+            "run_dir": "run",
+        }
+        conf.write_text(
+            '$interface="eth0";$local_ip="10.0.0.2";$remote_ip="10.0.0.1";$password="x";$cluster_id="1";'
+            '$cluster_ip="10.0.0.3/24";' + "".join(f'${key}="{folder}/{name}";' for key, name in places.items())
+        )
+        conf.chmod(0o600)
+        self.config = load(conf).require()
+        self.role, self.epoch, self.running, self.told = Role.BACKUP, 5, True, []
+        self.receiver = Receiver(self.config, self.fence, self.told.append)
+        self.master = Tree({"config": f"{folder}/ours", "rt_tables": f"{folder}/ours.rt"}, self.receiver._tree.scope)
+
+    def fence(self):
+        if not self.running:
+            raise ServiceDownError
+        return Fence(self.role, self.epoch)
+
+    def commit(self, epoch=5, generation=1, **changed):
+        ours = self.master.scan().manifest
+        plan = compare(ours, unpack_manifest(self.receiver.answer(Ask()).entries))
+        facts = {"digest": digest(plan.target), "entries": pack_manifest(plan.entries)} | changed
+        return [
+            Begin(epoch),
+            *(Put(key, read_file(self.master.path(key))) for key in plan.fetch),
+            Commit(epoch, epoch, generation, fetch=list(plan.fetch), delete=list(plan.delete), **facts),
+        ]
+
+    def push(self, **more):
+        """Return the last answer: the only one that is not Ready."""
+        answers = [self.receiver.answer(message) for message in self.commit(**more)]
+        said = [one for one in answers if one is not None and not isinstance(one, Ready)]
+        self.receiver.settle()
+        assert len(said) == 1, said
+        return said[0]
+
+
+@pytest.fixture
+def side(tmp_path):
+    side = Side(tmp_path)
+    (tmp_path / "ours" / "a").write_text("new")
+    (tmp_path / "config" / "a").write_text("old")
+    yield side
+    side.receiver.close()
+    assert list((tmp_path / "state" / "staging").glob("*")) == []
+
+
+def test_hello_says_role_epoch_and_what_is_held(side):
+    assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)) == Hello(PROTOCOL, skd_cluster.__version__, 5, "backup")
+    side.push()
+    answer = side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5))
+    assert (answer.data_epoch, answer.generation) == (5, 1)
+    assert answer.digest == digest(side.master.scan().manifest)
+
+
+def test_a_push_is_confirmed_recorded_told_and_logged(side, tmp_path):
+    answer = side.push()
+    found = digest(side.master.scan().manifest)
+    assert answer == Confirm(found, 1, 3, [])
+    assert (tmp_path / "config" / "a").read_text() == "new"
+    state = read_state(tmp_path / "state")
+    assert (state.version, state.digest) == (DataVersion(5, 1), found)
+    (told,) = side.told
+    assert {key: told[key] for key in ("data_epoch", "generation", "digest", "files", "bytes")} == {
+        "data_epoch": 5, "generation": 1, "digest": found, "files": 1, "bytes": 3,
+    }  # fmt: skip
+    assert "applied generation 5.1: 1 paths, 3 bytes" in (tmp_path / "log").read_text()
+    about = json.loads((tmp_path / "state" / "history" / "0000000001" / "about.json").read_text())
+    assert about["epoch"] == 5
+    assert "config/a" in about["before"]
+
+
+def refused(side, reason, words, **more):
+    answer = side.push(**more)
+    assert isinstance(answer, Refused)
+    assert answer.reason == reason
+    assert words in answer.text
+    assert (side.folder / "config" / "a").read_text() == "old"
+    assert read_state(side.folder / "state").version == DataVersion()
+    assert side.told == []
+
+
+def test_an_older_epoch_is_refused(side):
+    refused(side, Refusal.OLD_EPOCH, "the peer knows epoch 5, newer than this master's 4", epoch=4)
+
+
+def test_the_same_epoch_and_a_newer_one_are_let_in(side):
+    assert isinstance(side.push(epoch=5), Confirm)
+    assert isinstance(side.push(epoch=6, generation=2), Confirm)
+
+
+def test_the_epoch_of_the_data_counts_as_well(side):
+    assert isinstance(side.push(epoch=9), Confirm)
+    side.epoch = 5
+    answer = side.push(epoch=8)
+    assert answer.reason == Refusal.OLD_EPOCH
+
+
+def test_a_master_is_not_written_to(side):
+    side.role = Role.MASTER
+    refused(side, Refusal.MASTER, "master itself, of epoch 5", epoch=9)
+
+
+@pytest.mark.parametrize("role", [Role.FAULT, Role.STANDBY, Role.INIT])
+def test_every_other_role_takes_the_configuration(side, role):
+    side.role = role
+    assert isinstance(side.push(), Confirm)
+
+
+def test_without_the_service_nothing_is_taken(side):
+    side.running = False
+    refused(side, Refusal.NOT_RUNNING, "systemctl start")
+    assert isinstance(side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)), Refused)
+
+
+def test_a_role_that_changes_while_the_contents_come(side):
+    *before, commit = side.commit()
+    for message in before:
+        side.receiver.answer(message)
+    side.role = Role.MASTER
+    answer = side.receiver.answer(commit)
+    assert answer.reason == Refusal.MASTER
+    assert (side.folder / "config" / "a").read_text() == "old"
+
+
+def test_another_tree_than_promised_is_said_so_and_not_recorded(side):
+    answer = side.push(digest="0" * 64)
+    assert answer.reason == Refusal.DIFFERS
+    assert read_state(side.folder / "state").version == DataVersion()
+
+
+def test_two_at_once(side, tmp_path):
+    with tree_lock(tmp_path / "state"):
+        refused(side, Refusal.BUSY, "another process")
+
+
+def test_another_protocol(side):
+    assert side.receiver.answer(Hello(PROTOCOL + 1, "4.0.0", 5)).reason == Refusal.PROTOCOL
+
+
+@pytest.mark.parametrize("key", ["config/../../escape", "extra/etc/passwd", "/etc/passwd"])
+def test_no_content_is_staged_outside(side, tmp_path, key):
+    side.receiver.answer(Begin(5))
+    assert side.receiver.answer(Put(key, b"x")).reason == Refusal.SCOPE
+    assert not (tmp_path / "escape").exists()
+
+
+@pytest.mark.parametrize("entries", [{"config/a": None}, {"config/a": ["f"]}, {"config/a": ["x", 0, 0, 0, "", 0, 0]}])
+def test_garbage_is_refused_in_words(side, entries):
+    assert side.push(entries=entries).reason == Refusal.PROTOCOL
+
+
+def test_an_empty_commit_takes_over_the_version(side, tmp_path):
+    side.push()
+    assert isinstance(side.push(generation=2), Confirm)
+    assert read_state(tmp_path / "state").version == DataVersion(5, 2)
+    assert sorted(one.name for one in (tmp_path / "state" / "history").iterdir()) == ["0000000001"]
+
+
+def test_the_session_over_pipes(side):
+    asked, ask = os.pipe()
+    answer, answered = os.pipe()
+    codes = []
+    idle = nanos(600)
+    thread = threading.Thread(target=lambda: codes.append(serve(side.receiver, asked, answered, idle)))
+    thread.start()
+    data = b"".join(encode(one) for one in [Hello(PROTOCOL, "3.0.0", 5), *side.commit()])
+    for at in range(0, len(data), 7):
+        os.write(ask, data[at : at + 7])
+    decoder, said = Decoder(), []
+    while len(said) < 3:
+        said += decoder.feed(os.read(answer, 1 << 16))
+    os.close(ask)
+    thread.join()
+    assert [type(one) for one in said] == [Hello, Ready, Confirm]
+    assert codes == [ExitCode.OK]
+    for one in (asked, answer, answered):
+        os.close(one)
+
+
+def test_what_is_no_session_is_ended_with_a_word(side):
+    asked, ask = os.pipe()
+    answer, answered = os.pipe()
+    os.write(ask, b"GET / HTTP/1.1\r\n\r\n")
+    assert serve(side.receiver, asked, answered, nanos(600)) is ExitCode.FAILED
+    (said,) = Decoder().feed(os.read(answer, 1 << 16))
+    assert said.reason == Refusal.PROTOCOL
+    for one in (asked, ask, answer, answered):
+        os.close(one)
+
+
+def test_a_question_is_answered_from_the_tree(side):
+    answer = side.receiver.answer(Ask())
+    assert isinstance(answer, Holds)
+    assert set(unpack_manifest(answer.entries)) == {"config", "config/a"}
