@@ -11,7 +11,7 @@ from skd_cluster.adapters.push import Push, RsyncError
 from skd_cluster.adapters.ssh import Session, session_argv, tried_by_hand
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.schema import Config
-from skd_cluster.core.replication import Batch
+from skd_cluster.core.replication_actions import Batch
 from skd_cluster.core.session import PROTOCOL, Hello, Message, Ready
 
 

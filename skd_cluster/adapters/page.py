@@ -7,8 +7,9 @@ from pathlib import Path
 from skd_cluster.core.lastword import PAGE_SIZE, LastWord, parse_page
 
 
-def map_page(path: Path) -> mmap.mmap:
+def map_page(name: str) -> mmap.mmap:
     """Create the page for this run and map it. Raises OSError."""
+    path = Path(name)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

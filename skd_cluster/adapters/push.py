@@ -11,7 +11,7 @@ from skd_cluster.adapters.tree import Tree, read_file
 from skd_cluster.config.schema import Config
 from skd_cluster.core.manifest import content_of, pack_manifest
 from skd_cluster.core.model import Nanos, nanos
-from skd_cluster.core.replication import Batch
+from skd_cluster.core.replication_actions import Batch
 from skd_cluster.core.session import Begin, Commit, Message, Put
 
 RSYNC_LIMIT = nanos(900)

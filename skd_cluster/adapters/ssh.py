@@ -30,7 +30,7 @@ def options(config: Config, control: Path) -> tuple[str, ...]:
         words += [f"IdentityFile={config.ssh_key}", "IdentitiesOnly=yes"]
     # To ssh the first value of an option counts: the administrator may change what follows.
     words += config.ssh_options
-    words += ["ConnectTimeout=5", "ServerAliveInterval=2", "ServerAliveCountMax=3", "LogLevel=ERROR"]
+    words += ["ConnectTimeout=5", "ServerAliveInterval=2", "ServerAliveCountMax=3"]
     port = () if config.ssh_port == _SSH_PORT else ("-p", str(config.ssh_port))
     return (*port, *(part for word in words for part in ("-o", word)))
 

@@ -1,6 +1,7 @@
-"""The advertisement socket: unicast UDP, never blocking."""
+"""Advertisement sockets: UDP, unicast or multicast, one for each path to the peer, never blocking."""
 
 import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,22 +17,21 @@ _RECEIVE_BUFFER = 1 << 20
 
 @dataclass(slots=True)
 class AdvertSocket:
-    """Bound to the node's own address; `peer` is where advertisements go."""
+    """One path. `sock` hears; `voice` speaks, the same socket but for multicast; `target` is where to."""
 
     sock: socket.socket
-    peer: tuple[str, int]
-    send_errors: int = 0
+    voice: socket.socket
+    target: tuple[str, int]
 
     def fileno(self) -> int:
-        """Return the descriptor, for select."""
+        """Return the descriptor that hears, for select."""
         return self.sock.fileno()
 
     def send(self, datagram: bytes) -> bool:
         """Send now or not at all; return whether it went out."""
         try:
-            self.sock.sendto(datagram, self.peer)
+            self.voice.sendto(datagram, self.target)
         except OSError:
-            self.send_errors += 1
             return False
         return True
 
@@ -47,12 +47,47 @@ class AdvertSocket:
             yield datagram, source[0]
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the path."""
         self.sock.close()
+        self.voice.close()
 
 
-def open_advert_socket(local: IPAddress, remote: IPAddress, port: int) -> AdvertSocket:
-    """Open and bind; the address need not be there yet. Raises OSError (port in use, no permission)."""
+def open_unicast(local: IPAddress, remote: IPAddress, port: int) -> AdvertSocket:
+    """Open a path to one address; ours need not be there yet. Raises OSError (port in use, no permission)."""
+    sock = _bound(local, port, str(local))
+    return AdvertSocket(sock, sock, (str(remote), port))
+
+
+def open_multicast(local: IPAddress, group: IPAddress, port: int, interface: str) -> AdvertSocket:
+    """Open a path to a group on one interface. Raises OSError (no such interface, port in use, no permission).
+
+    Two sockets: one bound to the group hears nothing else, the other speaks from our own address.
+    """
+    hearing = _bound(local, port, str(group))
+    try:
+        index = socket.if_nametoindex(interface)
+        if local.version == 4:
+            membership = struct.pack("=4s4si", group.packed, local.packed, index)
+            hearing.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+        else:
+            membership = struct.pack("=16si", group.packed, index)
+            hearing.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+        speaking = _bound(local, 0, str(local))
+    except OSError:
+        hearing.close()
+        raise
+    if local.version == 4:
+        speaking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("=4s4si", bytes(4), bytes(4), index))
+        speaking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+        speaking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+    else:
+        speaking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        speaking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        speaking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+    return AdvertSocket(hearing, speaking, (str(group), port))
+
+
+def _bound(local: IPAddress, port: int, host: str) -> socket.socket:
     family = socket.AF_INET if local.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
@@ -65,8 +100,8 @@ def open_advert_socket(local: IPAddress, remote: IPAddress, port: int) -> Advert
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _CLASS_SELECTOR_6)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        sock.bind((str(local), port))
+        sock.bind((host, port))
     except OSError:
         sock.close()
         raise
-    return AdvertSocket(sock, (str(remote), port))
+    return sock

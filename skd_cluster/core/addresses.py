@@ -86,6 +86,7 @@ class AddressKeeper:
     _announce_at: Nanos = FAR
     _announced: int = 0
     _claimed_at: Nanos = NEVER
+    _contested_at: Nanos = NEVER
     _removals: deque[Nanos] = field(default_factory=deque)
 
     @property
@@ -161,6 +162,13 @@ class AddressKeeper:
         if not removed and self.hold is Hold.DROP:
             return [Remove(vip), Foreign(vip, removed=False)]
         return []
+
+    def contested(self, address: IPAddress, now: Nanos) -> list[AddressAction]:
+        """Announce an address that somebody else has just claimed; two who both do so shall not make a storm."""
+        if self.hold is not Hold.HOLD or now < self._contested_at + SECOND:
+            return []
+        self._contested_at = now
+        return [Announce(vip) for vip in self.vips if vip.address == address]
 
     def _restore(self, vip: Vip, now: Nanos) -> list[AddressAction]:
         self._removals.append(now)

@@ -91,7 +91,8 @@ class ElectionMachine:
         self._present = present
         if standby:
             return self._become(Role.STANDBY, Reason.STANDBY, now)
-        self._judge_at = Nanos(now + self.peer.patience)
+        if self.role is Role.INIT:
+            self._judge_at = Nanos(now + self.peer.patience)
         return self._check_faults(now)
 
     def awake(self, now: Nanos) -> list[Action]:
@@ -119,8 +120,6 @@ class ElectionMachine:
         first = self.peer.heard(advert, now, heard_us_at)
         self._key_heard_at = NEVER
         actions: list[Action] = self._recover(now) if first else []
-        if first or Flag.POLL in advert.flags:
-            actions.append(Send())  # at once: the first one lets the peer prove us too
         if advert.role is Role.MASTER:
             self._master_heard_at = now
             self._resigned_until = NEVER
@@ -134,6 +133,9 @@ class ElectionMachine:
                 actions += self._defend(advert, now)
             case Role.FAULT | Role.STANDBY:
                 actions += self._adopt(advert.epoch)
+        asked = first or Flag.POLL in advert.flags  # the first one's answer lets the peer prove us too
+        if asked and not any(isinstance(action, Send) for action in actions):
+            actions.append(Send())
         return actions
 
     def on_bad_key(self, now: Nanos) -> list[Action]:

@@ -1,6 +1,7 @@
 """Announcements as bytes: gratuitous ARP in both forms, unsolicited neighbour advertisements."""
 
 import struct
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from skd_cluster.core.model import IPAddress
@@ -52,3 +53,34 @@ def neighbour_advertisement(address: IPv6Address, mac: bytes, *, router: bool = 
     message = without_sum[:2] + struct.pack("!H", total) + without_sum[4:]
     ip = struct.pack("!IHBB", 6 << 28, len(message), _NEXT_HEADER_ICMPV6, 255) + address.packed + _ALL_NODES
     return _ALL_NODES_MAC + mac + struct.pack("!H", _ETHERTYPE_IPV6) + ip + message
+
+
+@dataclass(frozen=True, slots=True)
+class Arp:
+    """An ARP packet for IPv4 over Ethernet (RFC 826). `operation` is 1 for a request, 2 for a reply."""
+
+    operation: int
+    sender_mac: bytes
+    sender: IPv4Address
+    target_mac: bytes
+    target: IPv4Address
+
+
+_ARP = struct.Struct("!HHBBH6s4s6s4s")
+
+
+def arp_request(target: IPv4Address, sender: IPv4Address, mac: bytes) -> bytes:
+    """Return the question who has `target`, asked by `sender`: its answer comes to `mac`."""
+    ethernet = _BROADCAST + mac + struct.pack("!H", _ETHERTYPE_ARP)
+    return ethernet + _ARP.pack(1, 0x0800, 6, 4, 1, mac, sender.packed, bytes(6), target.packed)
+
+
+def parse_arp(frame: bytes) -> Arp | None:
+    """Read an Ethernet frame; None for what is not ARP for IPv4."""
+    if len(frame) < 14 + _ARP.size or frame[12:14] != b"\x08\x06":
+        return None
+    hardware, protocol, mac_size, address_size, operation, *found = _ARP.unpack_from(frame, 14)
+    if (hardware, protocol, mac_size, address_size) != (1, 0x0800, 6, 4):
+        return None
+    sender_mac, sender, target_mac, target = found
+    return Arp(operation, sender_mac, IPv4Address(sender), target_mac, IPv4Address(target))

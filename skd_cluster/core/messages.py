@@ -15,7 +15,8 @@ class Settings:
 
     `keys` are the hex keys packets may be signed with, the first one is used for sending. `vips` are
     `[address, prefix, interface, label]`, the configured `cluster_ip` first; `clustered` says how many of them are
-    `cluster_ip`'s own, whose presence chooses the first master.
+    `cluster_ip`'s own, whose presence chooses the first master. `group` is a multicast group, empty for unicast; `links`
+    are `[local, remote]` of further paths to the peer.
     """
 
     interface: str
@@ -42,6 +43,11 @@ class Settings:
     standby: bool
     page: str
     version: str
+    probing: bool = False
+    group: str = ""
+    links: list[list[str]] = field(default_factory=list)
+    witnesses: list[str] = field(default_factory=list)
+    gateways: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +227,5 @@ def decode(datagram: bytes) -> Message | None:
         kind = _KINDS[found.pop("kind")]
         known = {one.name for one in fields(kind)}
         return kind(**{name: value for name, value in found.items() if name in known})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

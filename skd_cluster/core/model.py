@@ -98,6 +98,7 @@ class DropReason(StrEnum):
     REFLECTED = "reflected"
     REPLAYED = "replayed"
     UNPROVEN = "unproven"
+    DUPLICATE = "duplicate"  # heard on another path already; no cause for alarm
 
 
 @unique

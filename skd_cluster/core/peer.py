@@ -52,6 +52,7 @@ class PeerLink:
     """When we sent the latest packet that the peer says it has heard."""
     _echoed: int = 0
     """The latest counter of ours that was echoed by a packet we believed, in whatever session."""
+    _path_counters: dict[int, int] = field(default_factory=dict)
     _sent_at: dict[int, Nanos] = field(default_factory=dict)
     _candidates: dict[bytes, _Candidate] = field(default_factory=dict)
 
@@ -62,8 +63,12 @@ class PeerLink:
         self._sent_at.pop(self.counter - _REMEMBERED_SENDS, None)
         return self.counter
 
-    def judge(self, advert: Advert, now: Nanos) -> Advert | Dropped | Challenge:
-        """Return the packet if it is the peer's and new, else why not; a Challenge counts as UNPROVEN."""
+    def judge(self, advert: Advert, now: Nanos, path: int = 0) -> Advert | Dropped | Challenge:
+        """Return the packet if it is the peer's and new, else why not; a Challenge counts as UNPROVEN.
+
+        Each packet comes once on each path: what was heard on another path before is a DUPLICATE, twice on one path
+        it is REPLAYED.
+        """
         sender = sender_bytes(advert.sender)  # without the scope of a link-local address
         if advert.session == self.session or sender == sender_bytes(self.local):
             return Dropped(DropReason.REFLECTED)
@@ -71,13 +76,16 @@ class PeerLink:
             return Dropped(DropReason.FOREIGN_SENDER)
         if advert.session == self.peer_session:
             if advert.counter <= self.peer_counter:
-                return Dropped(DropReason.REPLAYED)
+                again = advert.counter <= self._path_counters.get(path, 0)
+                self._path_counters[path] = max(advert.counter, self._path_counters.get(path, 0))
+                return Dropped(DropReason.REPLAYED if again else DropReason.DUPLICATE)
         elif self._echoes_us(advert) and advert.echo_counter > self._echoed:
             self.peer_session = advert.session
+            self._path_counters.clear()
             self._candidates.pop(advert.session, None)
         else:
             return self._unproven(advert, now)
-        self.peer_counter = advert.counter
+        self.peer_counter = self._path_counters[path] = advert.counter
         if self._echoes_us(advert):
             self._echoed = max(self._echoed, advert.echo_counter)
             self.heard_us_at = self._sent_at.get(advert.echo_counter, self.heard_us_at)

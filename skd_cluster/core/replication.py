@@ -7,95 +7,34 @@ So a missed event, a lost session and a refused batch need no memory: the differ
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
-from typing import TypeAlias
 
-from skd_cluster.core.manifest import Manifest, Plan, compare, digest, filled
+from skd_cluster.core.deletions import DeletionGuard
+from skd_cluster.core.manifest import Manifest, compare, digest, filled
 from skd_cluster.core.model import SECOND, DataVersion, Nanos, nanos, seconds
-from skd_cluster.core.scope import LOOSE
-from skd_cluster.core.session import SMALL_FILE, SMALL_FILES, SMALL_TOTAL, Refusal
+from skd_cluster.core.replication_actions import (
+    Action,
+    AskPeer,
+    Batch,
+    Connect,
+    Disconnect,
+    Record,
+    Scan,
+    Send,
+)
+from skd_cluster.core.session import Refusal
 from skd_cluster.core.settling import Settling
-
-FIRST_RETRY, LAST_RETRY = nanos(0.2), nanos(30)
+from skd_cluster.core.troubles import Troubles
 
 CONNECT_LIMIT = nanos(15)
 ANSWER_LIMIT = nanos(60)
 SLOWEST = 100_000
 """Bytes a second: a link slower than this is taken for hanging."""
 
+FRESHER_WAIT = nanos(3)
+"""The time of several packets: long enough for a master that should yield to do so."""
+
 LOOK_AGAIN = nanos(5)
 """While something cannot be read, or cannot be watched, the tree is read this often."""
-
-TOGETHER = nanos(60)
-"""Deletions within this time count as one."""
-
-TELL_AGAIN = nanos(600)
-"""The same trouble is told again after this long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Start a session; answer with `connected` or `lost`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """End the session and whatever it does; nothing is to be answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskPeer:
-    """Ask the peer for its manifest; answer with `holds`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """Read our tree at once, except what is held; answer with `scanned`."""
-
-    hold: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What to send, and what the peer's tree is afterwards. `since` is when the oldest change in it was made."""
-
-    plan: Plan
-    epoch: int
-    version: DataVersion
-    digest: str
-    since: Nanos
-
-    @property
-    def small(self) -> bool:
-        """Whether it goes through the session and not by rsync."""
-        sizes = [self.plan.entries[key].size for key in self.plan.fetch]
-        return len(sizes) <= SMALL_FILES and sum(sizes) <= SMALL_TOTAL and max(sizes, default=0) <= SMALL_FILE
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a batch; answer with `confirmed`, `refused`, `moved` or `lost`."""
-
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Remember durably that our tree has this digest and is of this version."""
-
-    version: DataVersion
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Say something to people. `event` is a stable word."""
-
-    event: str
-    text: str
-    severity: str = "warning"
-
-
-Action: TypeAlias = Connect | Disconnect | AskPeer | Scan | Send | Record | Tell
 
 
 @unique
@@ -139,31 +78,34 @@ class ReplicationMachine:
         self.digest = recorded
         self.epoch = 0
         self.link = Link.DOWN
-        self.last_error = ""
         self.totals = Totals()
         self._limits = limits
-        self._jitter = jitter
+        self._troubles = Troubles(jitter)
         self._settling = Settling()
         self._ours: Manifest | None = None
         self._unknown: frozenset[str] = frozenset()
         self._unreadable: Mapping[str, str] = {}
         self._theirs: Manifest | None = None
         self._their_version = DataVersion()
+        self._common = version
+        self._above = DataVersion()
+        self._wait_until: Nanos | None = None
         self._batch: Batch | None = None
         self._left = 0
         self._since: Nanos | None = None
         self._look = True
-        self._failures = 0
-        self._told: dict[str, Nanos] = {}
         self._retry_at: Nanos | None = None
         self._limit_at: Nanos | None = None
         self._reconcile_at: Nanos | None = None
         self._look_at: Nanos | None = None
-        self._allow_delete = False
-        self._guarding = False
-        self._deleted: list[tuple[Nanos, int]] = []
+        self._guard = DeletionGuard(limits.max_delete)
 
     # --- what others may know ------------------------------------------------------------
+
+    @property
+    def last_error(self) -> str:
+        """What is wrong, in words; empty when nothing is."""
+        return self._troubles.last
 
     @property
     def in_sync(self) -> bool:
@@ -203,14 +145,14 @@ class ReplicationMachine:
 
     def sync_now(self, now: Nanos, *, allow_delete: bool = False) -> list[Action]:
         """Compare everything, without waiting for a retry."""
-        self._allow_delete |= allow_delete
-        self._failures = 0
-        self._told = dict.fromkeys(self._told, now)
+        if allow_delete:
+            self._guard.allow()
+        self._troubles.impatient(now)
         self._look = True
         if self.link is not Link.SENDING:
             self._theirs = None
         if self._limit_at is None:
-            self._retry_at = now
+            self._retry_at = now if self._wait_until is None else max(now, self._wait_until)
         return self.on_timer(now)
 
     def touched(self, key: str, now: Nanos, *, writing: bool = False) -> None:
@@ -230,11 +172,17 @@ class ReplicationMachine:
     def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
         """Learn that the peer said hello."""
         self._their_version = their_version
-        return self._ask(now)
+        if their_version.epoch == self.epoch or their_version <= self._common:
+            return self._ask(now)
+        # The election may still give the mastership to who has the newer configuration: nothing is sent before.
+        self._rest(Link.READY)
+        self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
+        words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
+        return [*self._troubles.tell("peer_newer", words, now)]
 
     def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
         """Learn what the peer holds."""
-        self._theirs = manifest
+        self._theirs, self._above, self._wait_until = manifest, self._their_version, None
         self._rest(Link.READY)
         self._reconcile_at = Nanos(now + self._limits.reconcile)
         self._look = True
@@ -255,8 +203,7 @@ class ReplicationMachine:
             self._look_at = Nanos(now + LOOK_AGAIN)
         actions: list[Action] = []
         for key, words in unreadable.items():
-            actions += self._tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
-            self.last_error = f"cannot be read: {words}"
+            actions += self._troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
         actions += self._number()
         return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
 
@@ -270,9 +217,9 @@ class ReplicationMachine:
             self._theirs = None
             return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
         self._theirs, self._their_version = batch.plan.target, batch.version
+        self._common = batch.version
         self._left = 0
-        if batch.plan.delete and not self._allow_delete:
-            self._deleted.append((now, len(batch.plan.delete)))
+        self._guard.confirmed(len(batch.plan.delete), now)
         self.totals.runs["ok"] += 1
         self.totals.files += len(batch.plan.entries) + len(batch.plan.delete)
         self.totals.size += batch.plan.size
@@ -301,7 +248,7 @@ class ReplicationMachine:
     def lost(self, kind: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the session ended, or did not come about."""
         self._batch = None
-        self._theirs = None
+        self._theirs = self._wait_until = None
         self._rest(Link.DOWN)
         return self._failed("failed", kind, text, now)
 
@@ -336,11 +283,12 @@ class ReplicationMachine:
         return [Scan(self._settling.held(now))] if self._look or touched is not None else []
 
     def _number(self) -> list[Action]:
-        """Give our tree a new version if it is another than the recorded one."""
+        """Give our tree a new version if it is another than the recorded one, or if the peer's would seem newer."""
         found = digest(self._ours or {})
-        if found == self.digest:
+        newest = max(self.version.generation, self._above.generation)
+        if found == self.digest and self._above <= self.version and newest == self.version.generation:
             return []
-        self.digest, self.version = found, DataVersion(self.epoch, self.version.generation + 1)
+        self.digest, self.version = found, DataVersion(self.epoch, newest + 1)
         return [Record(self.version, found)]
 
     def _compare(self, now: Nanos) -> list[Action]:
@@ -352,27 +300,16 @@ class ReplicationMachine:
         if plan.empty and self._their_version == self.version:
             self._since = None
             return self._well()
-        if self._too_much(plan, now):
+        if self._guard.holds(plan, self._theirs, now):
             words = (
                 f"{len(plan.delete)} more of the peer's {len(self._theirs)} paths would be deleted, above max_delete"
             )
-            return self._tell("max_delete", f"{words}: to do it, run skd-cluster sync --allow-delete", now)
+            words += ": to do it, run skd-cluster sync --allow-delete"
+            return [*self._troubles.tell("max_delete", words, now)]
         batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
         return [Send(batch)]
-
-    def _too_much(self, plan: Plan, now: Nanos) -> bool:
-        """Judge deletions, together with those of the last minute: a large `rm -r` comes in several batches."""
-        if not plan.delete or self._allow_delete:
-            self._guarding = False
-        if self._allow_delete or not self._guarding:
-            self._deleted = [one for one in self._deleted if now - one[0] < TOGETHER and not self._allow_delete]
-        gone = sum(count for _, count in self._deleted)
-        there = gone + sum(key not in LOOSE for key in self._theirs or ())
-        too_much = (gone + len(plan.delete)) * 100 > self._limits.max_delete * there
-        self._guarding = bool(plan.delete) and too_much and not self._allow_delete
-        return self._guarding
 
     def _ask(self, now: Nanos) -> list[Action]:
         self.link, self._limit_at = Link.ASKING, Nanos(now + ANSWER_LIMIT)
@@ -382,26 +319,12 @@ class ReplicationMachine:
         self.link, self._limit_at = link, None
 
     def _well(self) -> list[Action]:
-        """Forget what was wrong: all is well again."""
-        self._failures, self._allow_delete = 0, False
-        if self._unreadable:
-            return []
-        troubled, self.last_error = bool(self._told), ""
-        self._told.clear()
-        return [Tell("replication_well", "replication works again", "info")] if troubled else []
+        """Forget what was wrong: all is well again, except what cannot be read."""
+        self._troubles.over()
+        self._guard.settle()
+        return [] if self._unreadable else [*self._troubles.forget()]
 
     def _failed(self, result: str, kind: str, text: str, now: Nanos) -> list[Action]:
         self.totals.runs[result] += 1
-        wait = min(FIRST_RETRY << min(self._failures, 20), LAST_RETRY)
-        self._failures += 1
-        self._retry_at = Nanos(now + round(wait * (0.5 + self._jitter() / 2)))
-        return self._tell(kind, text, now)
-
-    def _tell(self, kind: str, text: str, now: Nanos) -> list[Action]:
-        """Say a trouble, unless it was just said."""
-        self.last_error = text
-        again_at = self._told.get(kind)
-        if again_at is not None and now < again_at:
-            return []
-        self._told[kind] = Nanos(now + TELL_AGAIN)
-        return [Tell(f"replication_{kind.partition(' ')[0]}", text)]
+        self._retry_at = Nanos(now + self._troubles.wait())
+        return [*self._troubles.tell(kind, text, now)]

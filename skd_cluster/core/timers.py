@@ -5,17 +5,18 @@ from skd_cluster.core.model import Nanos
 FAR = Nanos(1 << 62)
 """A deadline that never comes."""
 
-SKEW_SHARE = 8
-"""The less preferred node waits an eighth of an interval longer.
+SKEW_SHARE = 16
+"""The preferred node waits a sixteenth of an interval longer, the other one two.
 
 RFC 9568 section 6.1 spreads up to a whole interval by priority, so that many backups do not promote together. A pair has
-one backup; its skew only has to be longer than a packet's flight, should both nodes be without a master.
+one backup. Its skew has to be longer than what a packet may be late, or the last advertisement in time would come too
+late; and the difference has to be longer than a packet's flight, should both nodes be without a master.
 """
 
 
 def skew(interval: Nanos, *, preferred: bool) -> Nanos:
-    """Return what a node waits beyond the dead interval: nothing for the preferred one."""
-    return Nanos(0 if preferred else interval // SKEW_SHARE)
+    """Return what a node waits beyond the dead interval."""
+    return Nanos(interval // SKEW_SHARE if preferred else interval // SKEW_SHARE * 2)
 
 
 def dead_interval(interval: Nanos, dead_ratio: int, *, preferred: bool) -> Nanos:

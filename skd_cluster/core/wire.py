@@ -21,6 +21,7 @@ SESSION_SIZE = 16
 NO_SESSION = bytes(SESSION_SIZE)
 _CENTISECOND = 10_000_000
 _MICROSECOND = 1_000
+_MAX32, _MAX64 = (1 << 32) - 1, (1 << 64) - 1
 _MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.6: twelve bits
 
 
@@ -115,9 +116,10 @@ def encode(advert: Advert, key: bytes) -> bytes:
         advert.counter,
         advert.echo_session,
         advert.echo_counter,
-        advert.epoch,
-        advert.data.epoch,
-        advert.data.generation,
+        # What does not fit was damaged on some disk; it must not end the election.
+        min(advert.epoch, _MAX32),
+        min(advert.data.epoch, _MAX32),
+        min(advert.data.generation, _MAX64),
         advert.interval // _MICROSECOND,
         advert.digest,
     )

@@ -1,12 +1,12 @@
-"""The elector's voice and ears: advertisements out, judged advertisements in."""
+"""The elector's voice and ears: advertisements out on every path, judged advertisements in."""
 
 import errno
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from mmap import mmap
 
-from skd_cluster.adapters.udp import AdvertSocket, open_advert_socket
+from skd_cluster.adapters.udp import AdvertSocket
 from skd_cluster.core import wire
 from skd_cluster.core.actions import Word
 from skd_cluster.core.histogram import JITTER_BOUNDS, Histogram
@@ -17,7 +17,7 @@ from skd_cluster.core.timers import FAR
 from skd_cluster.core.wire import Advert, Dropped, Flag
 
 BATCH = 256
-"""Packets a round. More wait in the socket's buffer; after a full batch silence is not judged."""
+"""Packets a round and path. More wait in the socket's buffer; after a full batch silence is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,70 +29,99 @@ class Voice:
     interval: Nanos
     dead_ratio: int
     release: tuple[int, int, int]
-    port: int
+
+
+@dataclass(slots=True)
+class Path:
+    """One way to the peer. A socket that the host refuses is tried again each second."""
+
+    name: str
+    opener: Callable[[], AdvertSocket]
+    source: str
+    """Where the peer's packets come from on this path."""
+    sock: AdvertSocket | None = None
+    fault: str = ""
+    heard_at: Nanos = NEVER
+    retry_at: Nanos = NEVER
+
+    def open(self, now: Nanos) -> None:
+        """Open the socket, if it is due."""
+        if self.sock is not None or now < self.retry_at:
+            return
+        try:
+            self.sock = self.opener()
+        except OSError as error:
+            what = "is in use by another program" if error.errno == errno.EADDRINUSE else str(error.strerror)
+            self.fault = f"{self.name}: {what}"
+            self.retry_at = Nanos(now + SECOND)
+        else:
+            self.fault = ""
 
 
 @dataclass(slots=True)
 class Advertiser:
-    """One node's advertisements. A socket that the host refuses is a fault, tried again each second."""
+    """One node's advertisements. The first path is the main one: without it this node cannot be master."""
 
     voice: Voice
     link: PeerLink
     page: mmap
     digest: bytes
-    sock: AdvertSocket | None = None
-    fault: str = ""
+    paths: tuple[Path, ...]
     counters: Counter[str] = field(default_factory=Counter)
     jitter: Histogram = field(default_factory=lambda: Histogram(JITTER_BOUNDS))
     drained: bool = True
     """Whether the last `receive` took all that had arrived."""
-    _retry_at: Nanos = NEVER
     _paced_at: Nanos = NEVER
     _paced_counter: int = 0
 
     @property
     def deadline(self) -> Nanos:
-        """When to try the socket again."""
-        return FAR if self.sock else self._retry_at
+        """When to try a refused socket again."""
+        return min((path.retry_at for path in self.paths if path.sock is None), default=FAR)
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be heard or said on the main path; empty if all is well."""
+        return self.paths[0].fault
+
+    def filenos(self) -> list[int]:
+        """Return the descriptors, for select."""
+        return [path.sock.fileno() for path in self.paths if path.sock is not None]
 
     def open(self, now: Nanos) -> None:
-        """Open the socket, if it is due."""
-        if self.sock is not None or now < self._retry_at:
-            return
-        try:
-            self.sock = open_advert_socket(self.link.local, self.link.remote, self.voice.port)
-        except OSError as error:
-            what = "is in use by another program" if error.errno == errno.EADDRINUSE else str(error.strerror)
-            self.fault = f"UDP port {self.voice.port} of {self.link.local}: {what}"
-            self._retry_at = Nanos(now + SECOND)
-        else:
-            self.fault = ""
+        """Open what is closed and due."""
+        for path in self.paths:
+            path.open(now)
 
     def receive(self, now: Nanos) -> Iterator[Advert | Challenge | Dropped]:
         """Yield what matters of what has arrived: packets to believe, challenges to answer, the peer's other key."""
         self.drained = True
-        if self.sock is None:
-            return
-        taken, peer = 0, str(self.link.remote)
-        for datagram, source in self.sock.receive(BATCH):
-            taken += 1
-            found = self._judge(datagram, now)
-            bad_key = isinstance(found, Dropped) and found.reason is DropReason.BAD_KEY
-            if not isinstance(found, Dropped) or (bad_key and source == peer):
-                yield found
-        self.drained = taken < BATCH
+        for number, path in enumerate(self.paths):
+            if path.sock is None:
+                continue
+            taken = 0
+            for datagram, source in path.sock.receive(BATCH):
+                taken += 1
+                found = self._judge(datagram, number, now)
+                bad_key = isinstance(found, Dropped) and found.reason is DropReason.BAD_KEY
+                if not isinstance(found, Dropped) or (bad_key and source == path.source):
+                    yield found
+            self.drained = self.drained and taken < BATCH
 
-    def _judge(self, datagram: bytes, now: Nanos) -> Advert | Challenge | Dropped:
+    def _judge(self, datagram: bytes, path: int, now: Nanos) -> Advert | Challenge | Dropped:
         decoded = wire.decode(datagram, self.voice.cluster_id, self.voice.keys)
-        found = self.link.judge(decoded, now) if isinstance(decoded, Advert) else decoded
+        found = self.link.judge(decoded, now, path) if isinstance(decoded, Advert) else decoded
         match found:
             case Advert():
                 self.counters["received"] += 1
+                self.paths[path].heard_at = now
                 self._measure(found, now)
             case Challenge():
                 self.counters[f"dropped.{DropReason.UNPROVEN}"] += 1
             case Dropped(reason):
                 self.counters[f"dropped.{reason}"] += 1
+                if reason is DropReason.DUPLICATE:
+                    self.paths[path].heard_at = now
         return found
 
     def _measure(self, advert: Advert, now: Nanos) -> None:
@@ -105,7 +134,7 @@ class Advertiser:
             self._paced_counter = 0
 
     def send(self, word: Word, now: Nanos, challenge: Challenge | None = None) -> None:
-        """Say `word`; as the answer to a challenge it goes with that echo."""
+        """Say `word` on every path; as the answer to a challenge it goes with that echo."""
         link = self.link
         advert = Advert(
             cluster_id=self.voice.cluster_id,
@@ -130,5 +159,6 @@ class Advertiser:
         )
         content = page_bytes(last)
         self.page[: len(content)] = content
-        sent = self.sock is not None and self.sock.send(wire.encode(advert, self.voice.keys[0]))
-        self.counters["sent" if sent else "send_errors"] += 1
+        datagram = wire.encode(advert, self.voice.keys[0])
+        sent = [path.sock is not None and path.sock.send(datagram) for path in self.paths]
+        self.counters["sent" if any(sent) else "send_errors"] += 1

@@ -10,26 +10,29 @@ import secrets
 import select
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from pathlib import Path
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from skd_cluster.adapters import clock
 from skd_cluster.adapters.channel import Channel, inherited
+from skd_cluster.adapters.neighbours import open_neighbours
 from skd_cluster.adapters.netlink import open_netlink
 from skd_cluster.adapters.page import map_page
 from skd_cluster.adapters.rawlink import open_raw_link
 from skd_cluster.adapters.realtime import become_realtime, freeze_collector
+from skd_cluster.adapters.udp import open_multicast, open_unicast
 from skd_cluster.core import messages, wire
 from skd_cluster.core.actions import Action, Changed, Claim, Identity, Release, Send
 from skd_cluster.core.addresses import AddressKeeper
 from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.histogram import LATENESS_BOUNDS, Histogram
-from skd_cluster.core.model import NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, Vip, seconds
+from skd_cluster.core.model import NEVER, SECOND, DataVersion, Fault, FaultNote, IPAddress, Nanos, Role, Vip, seconds
+from skd_cluster.core.neighbours import Neighbourhood
 from skd_cluster.core.peer import Challenge, PeerLink
 from skd_cluster.core.wire import Advert, Dropped
-from skd_cluster.processes.advertiser import Advertiser, Voice
+from skd_cluster.processes.advertiser import Advertiser, Path, Voice
 from skd_cluster.processes.holder import AddressHolder
+from skd_cluster.processes.watcher import NeighbourWatcher
 
 _BREATH = 50e-6
 """A real-time loop under a flood must sleep now and then, or the kernel takes it for a runaway (RLIMIT_RTTIME)."""
@@ -46,6 +49,7 @@ class Elector:
     machine: ElectionMachine
     voice: Advertiser
     holder: AddressHolder
+    watcher: NeighbourWatcher
     realtime: bool = False
     stopping: bool = False
     _health: frozenset[FaultNote] = frozenset()
@@ -72,16 +76,20 @@ class Elector:
         while not self.stopping:
             deadline = self.deadline
             wait = max(0.0, seconds(Nanos(deadline - clock.monotonic())))
-            readers: list[int] = [self.channel.fileno(), self.holder.netlink.fileno()]
-            if self.voice.sock is not None:
-                readers.append(self.voice.sock.fileno())
-            select.select(readers, (), (), wait)
+            readers = (self.channel.fileno(), self.holder.netlink.fileno(), *self.voice.filenos())
+            select.select((*readers, *self.watcher.sockets.filenos()), (), (), wait)
             self.step(deadline)
 
     @property
     def deadline(self) -> Nanos:
         """The next instant at which something is due."""
-        return min(self.machine.deadline, self.holder.keeper.deadline, self.voice.deadline, self._report_at)
+        return min(
+            self.machine.deadline,
+            self.holder.keeper.deadline,
+            self.watcher.neighbourhood.deadline,
+            self.voice.deadline,
+            self._report_at,
+        )
 
     def step(self, deadline: Nanos) -> None:
         """Do one round: packets first, then time, as the machine demands."""
@@ -91,6 +99,7 @@ class Elector:
         self._perform(self.machine.awake(now), now)
         self._hear(now)
         self.holder.follow(now)
+        self._watch(now)
         self._obey(now)
         self.voice.open(now)
         self._check_host(now)
@@ -100,6 +109,15 @@ class Elector:
         self._settle(now)
         if not self.voice.drained:
             select.select((), (), (), _BREATH)
+
+    def _watch(self, now: Nanos) -> None:
+        """Look at the neighbourhood: who answers, and who claims what is ours."""
+        link = self.holder.links.get(self.settings.interface)
+        mac = link.mac if link is not None else b""
+        held = self.holder.keeper.held if self.machine.role is Role.MASTER else ()
+        for address in self.watcher.follow(held, mac, now):
+            self.holder.claimed_by_another(address, now)
+        self.watcher.on_timer(mac, now)
 
     def stop(self) -> None:
         """Leave: addresses first, then the word to the peer."""
@@ -143,8 +161,10 @@ class Elector:
                         self.voice.send(self.machine.word(now, paced=paced), now)
                 case Claim():
                     self.holder.perform(self.holder.keeper.claim(now), now)
+                    self.watcher.neighbourhood.claimed((vip.address for vip in self.holder.keeper.vips), now)
                 case Release():
                     self.holder.perform(self.holder.keeper.release(), now)
+                    self.watcher.neighbourhood.released()
                 case Changed():
                     self._outbox.append(self._role_change(action, now))
         for message in self._outbox:
@@ -205,7 +225,7 @@ class Elector:
         self._report_at = Nanos(now + _REPORT_EVERY)
         counters = dict(self.voice.counters)
         counters["lease_renewals"] = self.holder.renewals
-        counters["foreign_arp"] = 0
+        counters["foreign_arp"] = self.watcher.neighbourhood.foreign
         counters["foreign_addresses"] = self.holder.foreign
         counters["channel_dropped"] = self.channel.dropped
         counters["channel_garbled"] = self.channel.garbled + self._garbled
@@ -277,7 +297,6 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
         interval=interval,
         dead_ratio=settings.dead_ratio,
         release=wire.parse_release(settings.version),
-        port=settings.port,
     )
     keeper = AddressKeeper(_vips(settings.vips), settings.vip_lease, settings.garp_count, Nanos(settings.garp_refresh))
     link = PeerLink(local, remote, secrets.token_bytes(wire.SESSION_SIZE))
@@ -286,9 +305,34 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
         settings=settings,
         channel=channel,
         machine=ElectionMachine(identity, settings.epoch, data),
-        voice=Advertiser(voice, link, map_page(Path(settings.page)), _digest(settings.digest)),
+        voice=Advertiser(voice, link, map_page(settings.page), _digest(settings.digest), _paths(settings)),
         holder=AddressHolder(keeper, open_netlink(), open_raw_link()),
+        watcher=NeighbourWatcher(
+            Neighbourhood(
+                tuple(ip_address(one) for one in settings.witnesses),
+                tuple(IPv4Address(one) for one in settings.gateways),
+            ),
+            open_neighbours(settings.interface, os.getpid() & 0xFFFF),
+            local,
+        ),
     )
+
+
+def _paths(settings: messages.Settings) -> tuple[Path, ...]:
+    """Return the ways to the peer, the main one first."""
+    port = settings.port
+    local, remote = ip_address(settings.local_ip), ip_address(settings.remote_ip)
+    name = f"UDP port {port} of {local}"
+    if settings.group:
+        group, interface = ip_address(settings.group), settings.interface
+        main = Path(name, lambda: open_multicast(local, group, port, interface), settings.remote_ip)
+    else:
+        main = Path(name, lambda: open_unicast(local, remote, port), settings.remote_ip)
+    return (main, *(_link(ip_address(ours), ip_address(theirs), port) for ours, theirs in settings.links))
+
+
+def _link(local: IPAddress, remote: IPAddress, port: int) -> Path:
+    return Path(f"UDP port {port} of {local}", lambda: open_unicast(local, remote, port), str(remote))
 
 
 def _first_settings(channel: Channel) -> messages.Settings | None:

@@ -78,6 +78,12 @@ class AddressHolder:
                 case Put() | Remove():
                     pass  # done above
 
+    def claimed_by_another(self, address: IPAddress, now: Nanos) -> None:
+        """Answer a foreign claim to an address we hold: announce ours again, at most once a second."""
+        self.perform(self.keeper.contested(address, now), now)
+        text = f"another machine claims {address} by ARP or neighbour advertisement; announced again"
+        self.notes.append(Note("foreign_arp", text, "warning", {"ADDRESS": str(address)}))
+
     def faults(self, watched: Iterable[str], local: IPAddress, now: Nanos) -> Iterator[FaultNote]:
         """Yield what is wrong with links and addresses."""
         for name in watched:

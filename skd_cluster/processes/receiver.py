@@ -159,6 +159,13 @@ class Receiver:
         if epoch < known:
             raise RefusedError(Refusal.OLD_EPOCH, f"the peer knows epoch {known}, newer than this master's {epoch}")
 
+    def _not_late(self, version: DataVersion) -> None:
+        """Refuse what a session that was given up had still under way. Raises RefusedError."""
+        held = read_state(self._config.state_dir).version
+        if version < held:
+            words = f"generation {version.epoch}.{version.generation} came after {held.epoch}.{held.generation}"
+            raise RefusedError(Refusal.OLD_EPOCH, f"on the peer: {words}")
+
     def _commit(self, message: Commit) -> Confirm:
         began = monotonic()
         self._open = False
@@ -168,6 +175,7 @@ class Receiver:
         try:
             with tree_lock(self._config.state_dir):
                 self._admit(message.epoch)  # again: the role may have changed while the contents came
+                self._not_late(version)
                 left = self._apply(version, entries, message.fetch, delete)
                 found = digest(self._scan().manifest)
                 if found != message.digest:

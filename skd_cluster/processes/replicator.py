@@ -23,18 +23,8 @@ from skd_cluster.core.histogram import LAG_BOUNDS, Histogram
 from skd_cluster.core.manifest import unpack_manifest
 from skd_cluster.core.messages import Mastership, Note, ReplicationReport, SyncNow
 from skd_cluster.core.model import MILLISECOND, SECOND, DataVersion, ExitCode, Nanos, seconds
-from skd_cluster.core.replication import (
-    Action,
-    AskPeer,
-    Connect,
-    Disconnect,
-    Limits,
-    Record,
-    ReplicationMachine,
-    Scan,
-    Send,
-    Tell,
-)
+from skd_cluster.core.replication import Limits, ReplicationMachine
+from skd_cluster.core.replication_actions import Action, AskPeer, Connect, Disconnect, Record, Scan, Send, Tell
 
 _ROUNDS = 10
 """Readings of the tree in a row while new folders appear; what appears later has a watch or an event."""

@@ -39,6 +39,10 @@ def settings_for(config: Config, vips: Iterable[Vip], *, epoch: int, data: Data,
         standby=standby,
         page=str(Path(config.run_dir, "elector.page")),
         version=__version__,
+        probing=config.detection == "probing",
+        group=str(config.multicast_group) if config.udp_mode == "multicast" else "",
+        links=[[str(link.local), str(link.remote)] for link in config.heartbeat_links],
+        witnesses=[str(one) for one in config.witness],
     )
 
 

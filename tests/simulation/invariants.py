@@ -41,7 +41,7 @@ class Bounds:
     @property
     def patience(self) -> Nanos:
         """The longest dead interval of the two."""
-        return Nanos(self.interval * self.ratio + self.interval // SKEW_SHARE)
+        return Nanos(self.interval * self.ratio + 2 * (self.interval // SKEW_SHARE))
 
     @property
     def no_master(self) -> Nanos:
@@ -73,7 +73,8 @@ class Monitor:
     masters: Spell = field(default_factory=Spell)
     holders: Spell = field(default_factory=Spell)
     nobody: Spell = field(default_factory=Spell)
-    fit: dict[str, Spell] = field(default_factory=lambda: {"a": Spell(), "b": Spell()})
+    decided: dict[str, Spell] = field(default_factory=lambda: {"a": Spell(), "b": Spell()})
+    starting: dict[str, Spell] = field(default_factory=lambda: {"a": Spell(), "b": Spell()})
     longest_no_master: Nanos = NEVER
     longest_two_masters: Nanos = NEVER
     longest_two_holders: Nanos = NEVER
@@ -104,6 +105,10 @@ class Monitor:
             self._judge_holders(now)
         if self.nobody.since != FAR:
             self._judge_nobody(now)
+        for name, spell in self.starting.items():
+            if spell.since != FAR:
+                lasted = spell.lasted(now)
+                self.require(lasted <= self.bounds.patience, f"undecided: {name} for {lasted} ns")
 
     def _judge_masters(self, now: Nanos) -> None:
         self.longest_two_masters = max(self.longest_two_masters, self.masters.lasted(now))
@@ -126,7 +131,7 @@ class Monitor:
 
     def _judge_nobody(self, now: Nanos) -> None:
         bound = self.bounds.no_master
-        for name, spell in self.fit.items():
+        for name, spell in self.decided.items():
             lasted = self.nobody.lasted(now, after=spell.since)
             self.longest_no_master = max(self.longest_no_master, lasted)
             self.require(lasted <= bound, f"no-master: {name} healthy, none for {lasted} ns, bound {bound}")
@@ -137,7 +142,8 @@ class Monitor:
         self.slowest = max(self.slowest, world.wire.delay[1])
         for node in self.nodes:
             self._check_node(node, now)
-            self.fit[node.name].be(node.healthy, now)
+            self.decided[node.name].be(node.role in (Role.BACKUP, Role.MASTER), now)
+            self.starting[node.name].be(node.role is Role.INIT, now)
         masters = (a.role is Role.MASTER) + (b.role is Role.MASTER)
         self.masters.be(masters == 2, now)
         self.nobody.be(masters == 0, now)

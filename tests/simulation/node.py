@@ -97,11 +97,6 @@ class Node:
         """Its role as the world may rely on it: none while it does not run."""
         return self.machine.role if self.active else None
 
-    @property
-    def healthy(self) -> bool:
-        """Whether it could be master."""
-        return self.role in (Role.INIT, Role.BACKUP, Role.MASTER)
-
     # ---- life
 
     def boot(self, now: Nanos, session: bytes, *, present: bool, standby: bool) -> None:

@@ -49,7 +49,7 @@ def test_paused_master_whose_backup_died_meanwhile_comes_back() -> None:
     world.crash("b")
     world.run(2.9)
     woke = world.now
-    assert until(world, "a", Role.MASTER) - woke <= nanos(0.6)
+    assert until(world, "a", Role.MASTER) - woke <= nanos(0.6125)
     assert world.a.reasons[-1] is Reason.RECOVERED
 
 

@@ -137,6 +137,7 @@ class World:
             node.disk_epoch = node.highest_epoch = 0
         node.boot(self.now, self.random.randbytes(16), present=present, standby=standby)
         self._schedule(node)
+        self.monitor.check()
 
     def restart(self, name: str, *, keep_epoch: bool = True) -> None:
         """Start it again with what is left in its kernel."""
@@ -235,6 +236,7 @@ class World:
             self.note(name, how)
             node.running = node.paused = False
             node.queue = []
+            self.monitor.check()
 
     def _wake_up(self, node: Node, run: int) -> None:
         if node.paused and node.runs == run:

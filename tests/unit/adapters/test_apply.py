@@ -21,12 +21,16 @@ from tests.fixtures.skudonet_tree import make_tree, rt_tables_text
 class Pair:
     """A master's tree and a peer's, with what lies between them."""
 
-    def __init__(self, folder, *exclude):
+    def __init__(self, folder, *exclude, extras=()):
         self.here, self.there = folder / "here", folder / "there"
         for one in (self.here, self.there):
             one.mkdir()
         self.master, self.peer = (
-            Tree({"config": f"{one}/config", "rt_tables": f"{one}/rt_tables"}, Scope.of(exclude))
+            Tree(
+                {"config": f"{one}/config", "rt_tables": f"{one}/rt_tables"}
+                | {f"extra{path}": str(one / path.removeprefix("/etc").lstrip("/")) for path in extras},
+                Scope.of(exclude, extras),
+            )
             for one in (self.here, self.there)
         )
         self.staging = Staging(folder / "staging")
@@ -323,3 +327,22 @@ def test_random_trees_become_equal(tmp_path):
                     MAKERS[chance.choice(["file", "link", "folder"])](path)
         assert pair.push() == []
         assert pair.equal, attempt
+
+
+def test_what_replicate_adds_travels_as_well(tmp_path):
+    extras = ["/srv/site", "/etc/one.conf"]
+    pair = Pair(tmp_path, extras=extras)
+    for one in (pair.here, pair.there):
+        (one / "config").mkdir()
+        (one / "srv").mkdir()
+    (pair.here / "srv" / "site").mkdir()
+    (pair.here / "srv" / "site" / "index").write_text("x")
+    (pair.here / "one.conf").write_text("y")
+    assert pair.push() == []
+    assert pair.equal
+    assert (pair.there / "srv" / "site" / "index").read_text() == "x"
+    (pair.here / "one.conf").unlink()
+    (pair.here / "srv" / "site" / "index").unlink()
+    pair.push()
+    assert pair.equal
+    assert not (pair.there / "one.conf").exists()

@@ -9,18 +9,8 @@ from hypothesis import strategies as st
 
 from skd_cluster.core.manifest import Entry, Kind, digest
 from skd_cluster.core.model import SECOND, DataVersion, nanos
-from skd_cluster.core.replication import (
-    AskPeer,
-    Connect,
-    Disconnect,
-    Limits,
-    Link,
-    Record,
-    ReplicationMachine,
-    Scan,
-    Send,
-    Tell,
-)
+from skd_cluster.core.replication import Limits, Link, ReplicationMachine
+from skd_cluster.core.replication_actions import AskPeer, Connect, Disconnect, Record, Scan, Send, Tell
 
 
 def file(content, size=1):
@@ -175,8 +165,40 @@ def test_a_touch_without_change_sends_nothing():
 
 def test_equal_trees_of_different_versions_are_given_the_same_version():
     world = master(ours={"config/a": file("1")}, theirs={"config/a": file("1")}, their_version=DataVersion(0, 4))
+    world.run(4)
+    assert world.their_version == world.machine.version == DataVersion(1, 5)
+
+
+def test_a_peer_with_newer_configuration_is_given_time_to_become_master():
+    world = master(ours={"config/a": file("1")}, theirs={"config/a": file("9")}, their_version=DataVersion(3, 12))
+    world.do(world.machine.mastership(4, world.now))
+    world.run(2)
+    world.do(world.machine.sync_now(world.now))
     world.run(1)
-    assert world.their_version == world.machine.version
+    assert world.theirs != world.ours
+    assert world.machine.version < DataVersion(4, 12), "not made to look newer meanwhile"
+    assert [event for event, _ in world.log] == ["replication_peer_newer"]
+    world.run(1)
+    assert world.theirs == world.ours
+    assert world.their_version == world.machine.version == DataVersion(4, 13)
+
+
+def test_the_version_never_falls():
+    world = master(ours={"config/a": file("1")}, theirs={"config/a": file("1")}, their_version=DataVersion(1, 7))
+    world.run(1)
+    assert world.their_version == DataVersion(1, 8)
+
+
+def test_what_this_master_sent_and_was_not_told_needs_no_waiting():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.edit("config/a", "2")
+    world.run(0.0105)
+    world.down()
+    world.their_version, world.theirs = world.machine.version, dict(world.ours)
+    world.up = True
+    world.run(1)
+    assert world.machine.in_sync
 
 
 def test_retries_are_spaced_and_never_end():
@@ -448,5 +470,5 @@ def test_deletions_with_a_minute_between_them_do_not():
     for number in range(9):
         del world.ours[f"config/{number}"]
         world.machine.touched(f"config/{number}", world.now)
-        world.run(30)
+        world.run(61)
     assert world.theirs == world.ours

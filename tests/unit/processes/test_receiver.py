@@ -140,6 +140,15 @@ def test_the_epoch_of_the_data_counts_as_well(side):
     assert answer.reason == Refusal.OLD_EPOCH
 
 
+def test_a_push_that_comes_late_is_refused(side, tmp_path):
+    late = side.commit(generation=3)
+    (tmp_path / "ours" / "a").write_text("newer")
+    side.push(generation=4)
+    answers = [side.receiver.answer(message) for message in late]
+    assert answers[-1].reason == Refusal.OLD_EPOCH
+    assert (tmp_path / "config" / "a").read_text() == "newer"
+
+
 def test_a_master_is_not_written_to(side):
     side.role = Role.MASTER
     refused(side, Refusal.MASTER, "master itself, of epoch 5", epoch=9)

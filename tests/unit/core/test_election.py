@@ -1,0 +1,447 @@
+"""The state machine alone: what it says, what it wants done, and when. Stories are in tests/simulation."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skd_cluster.core.actions import Changed, Claim, Identity, Release, Send
+from skd_cluster.core.election import KEY_HOLD, ElectionMachine
+from skd_cluster.core.model import (
+    MILLISECOND,
+    SECOND,
+    DataVersion,
+    Fault,
+    FaultNote,
+    Nanos,
+    Reason,
+    Role,
+    nanos,
+)
+from skd_cluster.core.peerview import PeerView
+from skd_cluster.core.timers import FAR
+from skd_cluster.core.wire import NO_SESSION, Advert, Flag
+
+NOW = Nanos(1000 * SECOND)
+INTERVAL = nanos(0.2)
+LOWER = Identity(INTERVAL, 3, 100, lower=True)
+HIGHER = Identity(INTERVAL, 3, 100, lower=False)
+BROKEN = frozenset({FaultNote(Fault.INTERFACE, "eth0 has no carrier")})
+
+
+def advert(role: Role = Role.MASTER, **said: object) -> Advert:
+    """What the peer says."""
+    word = {
+        "cluster_id": 7,
+        "priority": 100,
+        "role": role,
+        "flags": Flag(0),
+        "interval": INTERVAL,
+        "dead_ratio": 3,
+        "release": (3, 0, 0),
+        "sender": ip_address("10.0.0.2"),
+        "session": b"s" * 16,
+        "counter": 1,
+        "echo_session": NO_SESSION,
+        "echo_counter": 0,
+        "epoch": 1,
+        "data": DataVersion(),
+        "digest": bytes(32),
+    }
+    return Advert(**{**word, **said})
+
+
+def started(me: Identity = LOWER, *, present: bool = False, **state: object) -> ElectionMachine:
+    machine = ElectionMachine(me, **state)
+    machine.start(NOW, present=present)
+    return machine
+
+
+def master(me: Identity = LOWER, **state: object) -> ElectionMachine:
+    """A master whose backup is alive and hears it."""
+    machine = started(me, **state)
+    machine.on_advert(advert(Role.INIT, priority=1), NOW, NOW)
+    assert machine.role is Role.MASTER
+    machine.on_advert(advert(Role.BACKUP), NOW, NOW)
+    return machine
+
+
+def backup(me: Identity = HIGHER, **state: object) -> ElectionMachine:
+    machine = started(me, **state)
+    machine.on_advert(advert(), NOW, NOW)
+    assert machine.role is Role.BACKUP
+    return machine
+
+
+# ---- start
+
+
+def test_start_sends_at_once_and_judges_after_its_patience() -> None:
+    machine = ElectionMachine(HIGHER)
+    assert machine.deadline == FAR
+    assert machine.start(NOW, present=False) == []
+    assert machine.deadline == NOW
+    assert machine.on_timer(NOW) == [Send(paced=True)]
+    assert machine.deadline == NOW + INTERVAL
+    assert machine.on_timer(Nanos(NOW + nanos(0.625))) == [
+        Claim(),
+        Changed(Role.INIT, Role.MASTER, Reason.START),
+        Send(),
+        Send(paced=True),
+    ]
+
+
+def test_start_in_standby_holds_nothing() -> None:
+    machine = ElectionMachine(LOWER)
+    found = machine.start(NOW, present=True, standby=True)
+    assert found == [Release(), Changed(Role.INIT, Role.STANDBY, Reason.STANDBY)]
+
+
+def test_fault_known_before_the_start_keeps_the_node_out() -> None:
+    machine = ElectionMachine(LOWER)
+    machine.set_faults(BROKEN, NOW)
+    machine.start(NOW, present=True)
+    machine.on_timer(Nanos(NOW + 10 * SECOND))
+    assert machine.role is Role.FAULT
+
+
+def test_early_timer_does_nothing() -> None:
+    machine = backup()
+    machine.on_timer(NOW)
+    assert machine.on_timer(Nanos(machine.deadline - 1)) == []
+
+
+def test_silence_is_not_judged_before_every_packet_was_handed_over() -> None:
+    machine = backup()
+    late = Nanos(NOW + nanos(0.625))
+    assert machine.on_timer(late, drained=False) == [Send(paced=True)]
+    assert machine.deadline <= late
+    assert machine.on_timer(late)[1].reason is Reason.PEER_SILENT
+
+
+@pytest.mark.parametrize(
+    ("data", "present", "priority", "lower", "first"),
+    [
+        (DataVersion(5, 1), False, 1, False, True),
+        (DataVersion(4, 9), True, 200, True, False),
+        (DataVersion(4, 10), True, 1, False, True),
+        (DataVersion(4, 10), False, 200, True, False),
+        (DataVersion(4, 10), None, 101, False, True),
+        (DataVersion(4, 10), None, 99, True, False),
+        (DataVersion(4, 10), None, 100, True, True),
+        (DataVersion(4, 10), None, 100, False, False),
+    ],
+)
+@pytest.mark.parametrize("role", [Role.INIT, Role.BACKUP])
+def test_cold_start_compares_data_presence_priority_address(
+    data: DataVersion, present: bool | None, priority: int, lower: bool, first: bool, role: Role
+) -> None:
+    """`present`: whose address is up, ours or (False) the peer's; None: neither's."""
+    machine = started(Identity(INTERVAL, 3, priority, lower=lower), present=bool(present), data=data)
+    flags = Flag.PRESENT if present is False else Flag(0)
+    machine.on_advert(advert(role, data=DataVersion(4, 10), flags=flags), NOW, NOW)
+    assert (machine.role is Role.MASTER) is first
+
+
+@pytest.mark.parametrize("role", [Role.FAULT, Role.STANDBY])
+def test_start_beside_one_that_cannot_be_master(role: Role) -> None:
+    machine = started(HIGHER)
+    machine.on_advert(advert(role), NOW, NOW)
+    assert (machine.role, machine.reason) == (Role.MASTER, Reason.ELECTED)
+
+
+def test_start_beside_one_that_resigns() -> None:
+    machine = started(HIGHER)
+    machine.on_advert(advert(Role.BACKUP, priority=0), NOW, NOW)
+    assert machine.role is Role.MASTER
+
+
+# ---- words
+
+
+def test_word_of_each_moment() -> None:
+    machine = started(present=True, data=DataVersion(4, 2), epoch=4)
+    word = machine.word(NOW, paced=True)
+    assert (word.priority, word.role, word.flags) == (100, Role.INIT, Flag.PACED | Flag.PRESENT)
+    assert (word.epoch, word.data) == (4, DataVersion(4, 2))
+    machine = master()
+    assert machine.word(NOW, paced=False).flags == Flag(0)
+    machine.failover(NOW)
+    word = machine.word(Nanos(NOW + nanos(0.6124)), paced=False)
+    assert (word.priority, word.flags) == (0, Flag.RESIGNED)
+    assert machine.word(Nanos(NOW + nanos(0.6125)), paced=False).priority == 100
+
+
+def test_one_that_leaves_resigns_until_somebody_is_master() -> None:
+    machine = master()
+    machine.standby(NOW)
+    later = Nanos(NOW + 3600 * SECOND)
+    assert machine.word(later, paced=True).priority == 0
+    machine.on_advert(advert(epoch=9), later, later)
+    assert machine.word(later, paced=True).priority == 100
+    assert machine.epoch == 9
+
+
+# ---- poll
+
+
+def test_poll_is_answered_at_once() -> None:
+    assert backup().on_advert(advert(flags=Flag.POLL), NOW, NOW) == [Send()]
+
+
+# ---- resignation
+
+
+def test_resigning_drops_the_addresses_before_it_says_so_twice() -> None:
+    refusal, actions = master().failover(NOW)
+    assert refusal == ""
+    assert actions == [Release(), Changed(Role.MASTER, Role.BACKUP, Reason.COMMAND), Send(copies=2)]
+
+
+def test_backup_takes_over_from_one_that_resigns_and_announces() -> None:
+    actions = backup().on_advert(advert(Role.BACKUP, priority=0), NOW, NOW)
+    assert actions == [Claim(), Changed(Role.BACKUP, Role.MASTER, Reason.PEER_RESIGNED), Send()]
+
+
+def test_resignation_that_echoes_nothing_recent_is_left_to_the_timer() -> None:
+    machine = backup()
+    later = Nanos(NOW + 100 * SECOND)
+    assert machine.on_advert(advert(Role.BACKUP, priority=0), later, NOW) == []
+
+
+def test_two_that_both_resigned_wait_for_their_timers() -> None:
+    machine = master()
+    machine.failover(NOW)
+    assert machine.on_advert(advert(Role.BACKUP, priority=0), NOW, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("heard", "refusal"),
+    [
+        (advert(Role.FAULT), "the peer is fault"),
+        (advert(Role.STANDBY), "the peer is standby"),
+        (advert(Role.BACKUP), ""),
+        (advert(Role.INIT), ""),
+    ],
+)
+def test_failover_says_why_not(heard: Advert, refusal: str) -> None:
+    machine = master()
+    machine.on_advert(heard, NOW, NOW)
+    assert machine.failover(NOW)[0] == refusal
+
+
+def test_failover_to_one_that_is_not_heard_or_does_not_hear() -> None:
+    machine = master()
+    later = Nanos(NOW + SECOND)
+    assert machine.failover(later) == ("the peer is not heard", [])
+    machine.on_advert(advert(Role.BACKUP), later, NOW)
+    assert machine.failover(later) == ("the peer does not hear this node", [])
+    assert machine.failover(later, force=True)[0] == ""
+    assert machine.failover(later) == ("this node is backup, only the master can hand over", [])
+
+
+def test_stop_of_a_backup_says_nothing() -> None:
+    assert backup().stop(NOW) == [Release(), Changed(Role.BACKUP, Role.STANDBY, Reason.SHUTDOWN)]
+
+
+# ---- epochs
+
+
+def test_epochs_are_odd_for_the_lower_address_and_even_for_the_other() -> None:
+    for me, seen, expected in ((LOWER, 0, 1), (LOWER, 1, 3), (LOWER, 2, 3), (HIGHER, 0, 2), (HIGHER, 1, 2)):
+        machine = started(me, epoch=seen)
+        machine.on_timer(Nanos(NOW + SECOND))
+        assert machine.epoch == expected
+
+
+@given(st.booleans(), st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000))
+def test_promotion_is_above_every_epoch_that_is_known(lower: bool, own: int, data: int, peer: int) -> None:
+    machine = started(replace(LOWER, lower=lower), epoch=own, data=DataVersion(data, 1))
+    machine.on_advert(advert(Role.STANDBY, epoch=peer), NOW, NOW)
+    assert max(own, data, peer) < machine.epoch <= max(own, data, peer) + 2
+    assert machine.epoch % 2 == lower
+
+
+def test_followed_epoch_is_told_so_that_it_is_remembered() -> None:
+    machine = backup()
+    assert machine.on_advert(advert(epoch=7), NOW, NOW) == [Changed(Role.BACKUP, Role.BACKUP, Reason.PEER_MASTER)]
+    assert machine.on_advert(advert(epoch=6), NOW, NOW) == []
+    assert machine.epoch == 7
+
+
+def test_master_below_another_epoch_rises_above_it_and_announces() -> None:
+    machine = master()
+    actions = machine.on_advert(advert(Role.BACKUP, epoch=8), NOW, NOW)
+    assert actions == [Changed(Role.MASTER, Role.MASTER, Reason.RIVAL_WON), Claim(), Send()]
+    assert machine.epoch == 9
+
+
+# ---- rivals
+
+
+def test_rival_that_is_preferred_wins_and_learns_that_it_won() -> None:
+    machine = master(HIGHER, data=DataVersion(1, 1))
+    machine.epoch = 6
+    actions = machine.on_advert(advert(epoch=3), NOW, NOW)
+    assert actions == [Release(), Changed(Role.MASTER, Role.BACKUP, Reason.RIVAL_WON), Send()]
+    assert machine.epoch == 7
+
+
+def test_preferred_rival_says_so_once_and_stays() -> None:
+    machine = master()
+    assert machine.on_advert(advert(epoch=3), NOW, NOW) == [Send()]
+    assert machine.on_advert(advert(epoch=3), NOW, NOW) == []
+    actions = machine.on_advert(advert(Role.BACKUP, epoch=4), NOW, NOW)
+    assert actions == [Changed(Role.MASTER, Role.MASTER, Reason.RIVAL_WON), Claim(), Send()]
+
+
+def test_preferred_rival_that_is_not_heard_yields_after_the_peers_patience() -> None:
+    machine = master()
+    at = NOW
+    while at <= NOW + nanos(0.6):
+        machine.on_advert(advert(), at, Nanos(NOW - SECOND))
+        assert machine.role is Role.MASTER
+        at = Nanos(at + INTERVAL)
+    machine.on_advert(advert(), at, Nanos(NOW - SECOND))
+    assert (machine.role, machine.reason) == (Role.BACKUP, Reason.NOT_HEARD)
+
+
+@pytest.mark.parametrize(("mine", "theirs", "stays"), [(101, 100, True), (100, 101, False), (100, 0, True)])
+def test_priority_decides_and_0_is_no_priority(mine: int, theirs: int, stays: bool) -> None:
+    view = PeerView(replace(LOWER, priority=mine, lower=theirs == 0))
+    view.heard(advert(priority=theirs), NOW, NOW)
+    assert view.yields_to_us is stays
+
+
+# ---- preemption
+
+
+def test_wanting_takes_all_of_its_conditions() -> None:
+    eager = replace(HIGHER, priority=150, preempt=True, preempt_delay=nanos(3))
+    machine = backup(eager)
+    later = Nanos(NOW + nanos(3))
+    assert Flag.WANTED not in machine.word(Nanos(later - 1), paced=True).flags
+    assert Flag.WANTED in machine.word(later, paced=True).flags
+    for said in (advert(priority=150), advert(Role.BACKUP), advert(data=DataVersion(1, 1))):
+        machine.on_advert(said, later, later)
+        assert Flag.WANTED not in machine.word(later, paced=True).flags
+    machine.on_advert(advert(), later, later)
+    for me in (replace(eager, preempt=False), replace(eager, priority=100)):
+        machine.me = me
+        assert Flag.WANTED not in machine.word(later, paced=True).flags
+
+
+def test_unfit_peer_is_not_given_what_it_wants() -> None:
+    machine = master()
+    assert machine.on_advert(advert(Role.BACKUP, flags=Flag.WANTED), Nanos(NOW + SECOND), NOW) == []
+    machine.on_advert(advert(Role.BACKUP, flags=Flag.WANTED), NOW, NOW)
+    assert machine.reason is Reason.ELECTED
+
+
+# ---- faults and orders
+
+
+def test_fault_names_what_is_wrong() -> None:
+    actions = master().set_faults(BROKEN, NOW)
+    assert actions[1] == Changed(Role.MASTER, Role.FAULT, Reason.FAULT, "interface eth0 has no carrier")
+    assert actions[2] == Send(copies=2)
+
+
+def test_same_fault_again_is_no_news() -> None:
+    machine = backup()
+    machine.set_faults(BROKEN, NOW)
+    assert machine.set_faults(BROKEN, NOW) == []
+    assert machine.set_faults(frozenset(), NOW)[1].reason is Reason.RECOVERED
+
+
+def test_standby_twice_and_online_without_standby_are_nothing() -> None:
+    machine = backup()
+    assert machine.online(NOW) == []
+    machine.standby(NOW)
+    assert machine.standby(NOW) == []
+    assert machine.online(NOW)[1] == Changed(Role.STANDBY, Role.BACKUP, Reason.COMMAND)
+
+
+def test_other_key_holds_back_only_who_has_verified_nothing() -> None:
+    machine = started()
+    actions = machine.on_bad_key(NOW)
+    assert actions[1] == Changed(Role.INIT, Role.FAULT, Reason.FAULT, "key the peer uses another key")
+    assert machine.on_bad_key(NOW) == []
+    assert machine.deadline == NOW
+    machine.on_timer(NOW)
+    machine.on_timer(Nanos(NOW + KEY_HOLD - 1))
+    assert machine.role is Role.FAULT
+    machine.on_timer(Nanos(NOW + KEY_HOLD))
+    assert machine.role is Role.BACKUP
+    for acquainted in (backup(), master()):
+        assert acquainted.on_bad_key(NOW) == []
+
+
+def test_other_key_is_no_reason_for_a_master_or_after_an_order() -> None:
+    machine = started()
+    machine.on_timer(Nanos(NOW + SECOND))
+    assert machine.on_bad_key(NOW) == []
+    machine = started()
+    machine.on_bad_key(NOW)
+    assert machine.online(NOW, force=True)[1].reason is Reason.RECOVERED
+    assert machine.on_bad_key(NOW) == []
+
+
+def test_first_believed_packet_ends_the_key_fault_but_no_other() -> None:
+    machine = started()
+    machine.set_faults(BROKEN, NOW)
+    machine.on_bad_key(NOW)
+    assert len(machine.all_faults()) == 2
+    machine.on_advert(advert(), NOW, NOW)
+    assert machine.all_faults() == BROKEN
+    assert machine.role is Role.FAULT
+
+
+# ---- sleep
+
+
+def test_master_that_overslept_drops_first_and_asks_with_each_word() -> None:
+    machine = master()
+    machine.on_timer(NOW)
+    woke = Nanos(NOW + nanos(0.6) + 1)
+    actions = machine.awake(woke)
+    assert actions == [Release(), Changed(Role.MASTER, Role.BACKUP, Reason.PAUSED, "did not run for 600 ms"), Send()]
+    assert Flag.POLL in machine.word(woke, paced=False).flags
+    machine.on_advert(advert(Role.BACKUP), woke, Nanos(woke - 1))
+    assert machine.role is Role.BACKUP
+    machine.on_advert(advert(Role.BACKUP), woke, woke)
+    assert (machine.role, machine.reason) == (Role.MASTER, Reason.RECOVERED)
+    assert Flag.POLL not in machine.word(woke, paced=False).flags
+
+
+def test_master_that_overslept_by_less_stays() -> None:
+    machine = master()
+    machine.on_timer(NOW)
+    assert machine.awake(Nanos(NOW + nanos(0.6))) == []
+
+
+def test_sleeper_raises_the_epoch_of_its_successor_and_never_lowers_its_own() -> None:
+    machine = master()
+    machine.epoch = 9
+    machine.on_timer(NOW)
+    woke = Nanos(NOW + SECOND)
+    machine.awake(woke)
+    machine.on_advert(advert(epoch=4), woke, woke)
+    assert machine.epoch == 10
+    assert machine.on_advert(advert(epoch=11), woke, woke)[0].new is Role.BACKUP
+
+
+def test_backup_excuses_its_own_sleep_once_a_silence() -> None:
+    machine = backup()
+    machine.on_timer(NOW)
+    woke = Nanos(NOW + SECOND)
+    machine.awake(woke)
+    machine.on_timer(woke)
+    assert machine.role is Role.BACKUP
+    again = Nanos(woke + SECOND)
+    machine.awake(again)
+    machine.on_timer(again)
+    assert machine.role is Role.MASTER
+    assert machine.since - NOW == 2000 * MILLISECOND
