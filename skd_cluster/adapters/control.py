@@ -31,7 +31,10 @@ class AlreadyRunningError(Exception):
 def request(run_dir: Path, asked: dict[str, Any], timeout: float) -> dict[str, Any]:
     """Ask the running service; `timeout` in seconds. Raises NotRunning, PermissionError, TimeoutError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(timeout)
+        # The kernel's own time limits: with Python's, a connection that has to queue would fail at once.
+        limit = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         try:
             sock.connect(str(run_dir / _NAME))
             sock.sendall(json.dumps(asked).encode() + b"\n")
@@ -40,6 +43,8 @@ def request(run_dir: Path, asked: dict[str, Any], timeout: float) -> dict[str, A
                 answer += chunk
         except (FileNotFoundError, ConnectionError) as error:
             raise NotRunning(f"no service at {run_dir}") from error
+        except BlockingIOError as error:
+            raise TimeoutError(f"the service at {run_dir} does not answer") from error
     try:
         found = json.loads(answer)
     except ValueError as error:

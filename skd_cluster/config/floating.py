@@ -60,6 +60,15 @@ def floating_addresses(config: Config) -> Floating:
     return Floating(tuple(vips.values()), tuple(tree.problems))
 
 
+def gateways(config: Config) -> tuple[IPAddress, ...]:
+    """Return the gateways that the product knows on `interface`; none if its file names none. Never raises."""
+    settings = _Tree(config).nic(config.interface)
+    try:
+        return (read_node_address(settings.get("gateway", "")),)
+    except BadValue:
+        return ()
+
+
 class _Tree:
     """The interface files of one product tree, and what was wrong with them."""
 
@@ -76,6 +85,11 @@ class _Tree:
             self._warn(self._config.configdir, Kind.UNREADABLE_FILE, "the product's configuration tree", why)
             return []
         return [one for match in map(_VIRTUAL.fullmatch, names) if match for one in self._virtual(match)]
+
+    def nic(self, name: str) -> dict[str, str]:
+        """Return what the file of a NIC or VLAN says; nothing if there is none."""
+        path = self._config.configdir / f"if_{name}_conf"
+        return (self._settings(path) if path.exists() else None) or {}
 
     def listed(self, one: ListedAddress, virtuals: list[_Virtual]) -> Vip:
         """Complete a word of `cluster_ip` from the tree."""
@@ -122,13 +136,12 @@ class _Tree:
 
     def _parent_mask(self, parent: str, address: IPAddress) -> int | None:
         """Return the mask of a NIC or VLAN, None if its file has none of the address's family."""
-        path = self._config.configdir / f"if_{parent}_conf"
-        settings = self._settings(path) if path.exists() else None
+        settings = self.nic(parent)
         try:
-            own = read_node_address(settings.get("addr", "")) if settings else None
+            own = read_node_address(settings.get("addr", ""))
         except BadValue:
             return None
-        if settings is None or own is None or own.version != address.version:
+        if own.version != address.version:
             return None
         return read_mask(settings.get("mask", ""), address)
 

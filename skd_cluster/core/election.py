@@ -12,20 +12,18 @@ from skd_cluster.core.actions import Action, Changed, Claim, Identity, Release, 
 from skd_cluster.core.model import (
     MILLISECOND,
     NEVER,
-    SECOND,
     DataVersion,
-    Fault,
     FaultNote,
     Nanos,
     Reason,
     Role,
 )
+from skd_cluster.core.otherkey import OtherKey
 from skd_cluster.core.peerview import PeerView
+from skd_cluster.core.precedence import Claimant, epoch_above
+from skd_cluster.core.rivalry import Rivalry
 from skd_cluster.core.timers import FAR, next_paced
 from skd_cluster.core.wire import Advert, Flag
-
-KEY_HOLD = Nanos(10 * SECOND)
-"""How long after its last packet a peer with another key still holds back a node that has verified nothing."""
 
 
 @dataclass(slots=True)
@@ -47,12 +45,10 @@ class ElectionMachine:
     _awake_at: Nanos = NEVER
     _master_heard_at: Nanos = NEVER
     _resigned_until: Nanos = NEVER
-    _key_heard_at: Nanos = NEVER
-    _key_override: bool = False
+    _other_key: OtherKey = field(default_factory=OtherKey)
     _blind: bool = False
     """Promoted without having followed a master or met a peer that could be one: newer configuration may come back."""
-    _rival_since: Nanos = NEVER
-    _rival_heard_at: Nanos = NEVER
+    _rivalry: Rivalry = field(default_factory=Rivalry)
     _asking: bool = False
     """Was master and overslept: asks whether somebody took over."""
     _excused: bool = False
@@ -67,7 +63,7 @@ class ElectionMachine:
     @property
     def deadline(self) -> Nanos:
         """The next instant at which `on_timer` has something to do."""
-        return min(self._send_at, self._judge_at, self._key_deadline)
+        return min(self._send_at, self._judge_at, self._other_key.deadline)
 
     def word(self, now: Nanos, *, paced: bool) -> Word:
         """Return what to say now."""
@@ -118,7 +114,7 @@ class ElectionMachine:
     def on_advert(self, advert: Advert, now: Nanos, heard_us_at: Nanos) -> list[Action]:
         """Take a packet that `core.peer` has judged to be the peer's and new."""
         first = self.peer.heard(advert, now, heard_us_at)
-        self._key_heard_at = NEVER
+        self._other_key.forget()
         actions: list[Action] = self._recover(now) if first else []
         if advert.role is Role.MASTER:
             self._master_heard_at = now
@@ -131,7 +127,7 @@ class ElectionMachine:
                 actions += self._follow(advert, now)
             case Role.MASTER:
                 actions += self._defend(advert, now)
-            case Role.FAULT | Role.STANDBY:
+            case Role.FAULT | Role.STANDBY:  # pragma: no branch -- mypy proves that these are all
                 actions += self._adopt(advert.epoch)
         asked = first or Flag.POLL in advert.flags  # the first one's answer lets the peer prove us too
         if asked and not any(isinstance(action, Send) for action in actions):
@@ -140,16 +136,16 @@ class ElectionMachine:
 
     def on_bad_key(self, now: Nanos) -> list[Action]:
         """Take note that the peer's address speaks with another key. Only a node that has verified nothing cares."""
-        if self.peer.last is not None or self._key_override or self.role is Role.MASTER:
+        if self.peer.last is not None or self._other_key.overridden or self.role is Role.MASTER:
             return []
-        self._key_heard_at = now
+        self._other_key.heard_at = now
         return self._check_faults(now)
 
     def on_timer(self, now: Nanos, *, drained: bool = True) -> list[Action]:
         """Do what is due. Silence is judged only when every packet that has arrived was handed over (`drained`)."""
         actions: list[Action] = []
-        if now >= self._key_deadline:
-            self._key_heard_at = NEVER
+        if now >= self._other_key.deadline:
+            self._other_key.forget()
             actions += self._check_faults(now)
         if now >= self._judge_at and drained:
             actions += self._judge(now)
@@ -182,8 +178,7 @@ class ElectionMachine:
     def online(self, now: Nanos, *, force: bool = False) -> list[Action]:
         """Take part again; with `force` also while the peer speaks with another key."""
         if force:
-            self._key_override = True
-            self._key_heard_at = NEVER
+            self._other_key.override()
         back = self._become(Role.BACKUP, Reason.COMMAND, now) if self.role is Role.STANDBY else []
         return [*back, *self._check_faults(now)]
 
@@ -200,23 +195,14 @@ class ElectionMachine:
             return self._become(Role.BACKUP, Reason.PEER_MASTER, now)
         # A backup that has met us first waits for us by the same rule; one that has lost its master waits anyway.
         undecided = advert.role in (Role.INIT, Role.BACKUP) and not advert.resigns
-        if undecided and not self._goes_first(advert):
+        if undecided and not self._claimant.goes_first(advert):
             return self._become(Role.BACKUP, Reason.START, now)
         self._blind = advert.role in (Role.FAULT, Role.STANDBY)
-        return self._promote(self._first_reason(advert), now)
+        return self._promote(self._claimant.reason(advert), now)
 
-    def _goes_first(self, advert: Advert) -> bool:
-        """Cold start: newer configuration, then an address that is up already, then priority, then the lower address."""
-        theirs = (advert.data, Flag.PRESENT in advert.flags, advert.priority)
-        ours = (self.data, self._present, self.me.priority)
-        return self.me.lower if ours == theirs else ours > theirs
-
-    def _first_reason(self, advert: Advert | None) -> Reason:
-        if advert is not None and self.data > advert.data:
-            return Reason.FRESHER
-        if self._present:
-            return Reason.ADDRESS_PRESENT
-        return Reason.START if advert is None else Reason.ELECTED
+    @property
+    def _claimant(self) -> Claimant:
+        return Claimant(self.me, self.data, self._present)
 
     def _follow(self, advert: Advert, now: Nanos) -> list[Action]:
         """BACKUP has heard its peer."""
@@ -244,9 +230,8 @@ class ElectionMachine:
         self._blind = self._blind and not fit
         if fit and fresher:
             return self._resign(Role.BACKUP, Reason.YIELD_FRESHER, now)
-        if self._rival_since or advert.epoch > self.epoch:
+        if self._rivalry.over() or advert.epoch > self.epoch:
             # There were two, and the other one has yielded: caches may have learnt the wrong one, so announce again.
-            self._rival_since = NEVER
             return [*self._raise_epoch(advert.epoch), Claim(), Send()]
         if fit and Flag.WANTED in advert.flags:
             return self._resign(Role.BACKUP, Reason.ELECTED, now)
@@ -260,11 +245,9 @@ class ElectionMachine:
         """
         if not self.peer.yields_to_us:
             return self._yield(advert, Reason.RIVAL_WON, now)
-        met, self._rival_heard_at = self._rival_heard_at, now
-        if not self._rival_since or now - met > self.peer.patience:
-            self._rival_since = now
+        if self._rivalry.meets(self.peer, now):
             return [Send()]
-        if now - self._rival_since > self.peer.their_patience and not self.peer.hears_us(now):
+        if self._rivalry.unheard(self.peer, now):
             return self._yield(advert, Reason.NOT_HEARD, now)
         return []
 
@@ -277,7 +260,7 @@ class ElectionMachine:
         """Silence has lasted long enough."""
         self._blind = not self._master_heard_at
         if self.role is Role.INIT:
-            return self._promote(self._first_reason(None), now)
+            return self._promote(self._claimant.reason(None), now)
         silent = Nanos(now - self._master_heard_at) if self._master_heard_at else NEVER
         return self._promote(Reason.RECOVERED if self._asking else Reason.PEER_SILENT, now, silent)
 
@@ -293,9 +276,7 @@ class ElectionMachine:
 
     def all_faults(self) -> frozenset[FaultNote]:
         """Everything that keeps this node from being master, the peer's other key included."""
-        if not self._key_heard_at:
-            return self.faults
-        return self.faults | {FaultNote(Fault.KEY, "the peer uses another key")}
+        return self.faults | self._other_key.faults
 
     def _recover(self, now: Nanos) -> list[Action]:
         if self.role is not Role.FAULT or self.all_faults():
@@ -303,21 +284,16 @@ class ElectionMachine:
         return self._become(Role.BACKUP, Reason.RECOVERED, now)
 
     def _wants_mastership(self, now: Nanos) -> bool:
-        return (
-            self.role is Role.BACKUP
-            and self.me.preempt
-            and self.peer.last is not None
-            and self.peer.last.role is Role.MASTER
-            and self.me.priority > self.peer.last.priority
-            and self.data >= self.peer.last.data  # or it would replicate yesterday over today
-            and now - self.since >= self.me.preempt_delay
-        )
+        master = self.peer.last
+        if self.role is not Role.BACKUP or master is None or master.role is not Role.MASTER:
+            return False
+        return now - self.since >= self.me.preempt_delay and self._claimant.wants_mastership(master)
 
     # ---- the doors
 
     def _promote(self, reason: Reason, now: Nanos, silent: Nanos = NEVER) -> list[Action]:
         """Become MASTER. Never with a fault: such a node stays in INIT or BACKUP no longer than its fault is known."""
-        self.epoch = self._epoch_above(max(self.epoch, self.peer.epoch, self.data.epoch))
+        self.epoch = epoch_above(max(self.epoch, self.peer.epoch, self.data.epoch), self.me)
         return [*self._become(Role.MASTER, reason, now, silent=silent), Send()]
 
     def _leave(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
@@ -329,20 +305,13 @@ class ElectionMachine:
     def _resign(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
         """Give the addresses up first and say so then: two copies, and each hello repeats it until somebody is master."""
         actions = self._become(role, reason, now, detail)
-        self._resigned_until = self._judge_at if role is Role.BACKUP else FAR
+        self._resigned_until = self._judge_at  # FAR for those who cannot take it back
         return [*actions, Send(copies=2)]
 
     def _raise_epoch(self, seen: int) -> list[Action]:
         """Raise a master's epoch above every other one, or its replication would be refused."""
-        self.epoch = self._epoch_above(max(self.epoch, seen))
+        self.epoch = epoch_above(max(self.epoch, seen), self.me)
         return [Changed(self.role, self.role, Reason.RIVAL_WON)]
-
-    def _epoch_above(self, seen: int) -> int:
-        """Return the next epoch of this node: odd for the lower address, even for the other.
-
-        So two masters that never met share none, and neither do their configurations.
-        """
-        return seen + 1 + (seen % 2 == self.me.lower)
 
     def _adopt(self, seen: int) -> list[Action]:
         """Follow an epoch, and have it remembered: a restart must not fall behind what was followed."""
@@ -357,14 +326,11 @@ class ElectionMachine:
         """Assign the role, arm its timer, settle the addresses: the only door."""
         old, self.role = self.role, new
         self.since, self.reason = now, reason
-        self._rival_since = self._resigned_until = NEVER
+        self._resigned_until = NEVER
+        self._rivalry.over()
         self._excused = False
         self._blind = self._blind and new is Role.MASTER
         self._asking = self._asking and new is Role.BACKUP
         self._judge_at = Nanos(now + self.peer.patience) if new is Role.BACKUP else FAR
         ownership = Claim() if new is Role.MASTER else Release()
         return [ownership, Changed(old, new, reason, detail, silent)]
-
-    @property
-    def _key_deadline(self) -> Nanos:
-        return Nanos(self._key_heard_at + KEY_HOLD) if self._key_heard_at else FAR

@@ -39,6 +39,9 @@ _BREATH = 50e-6
 
 _REPORT_EVERY = SECOND
 
+_LONE_AFTER = Nanos(5 * SECOND)
+"""Silence after which the peer is known to be gone. A long lease is no hurry; a wrong one leaves two holders behind."""
+
 
 @dataclass(slots=True)
 class Elector:
@@ -52,6 +55,7 @@ class Elector:
     watcher: NeighbourWatcher
     realtime: bool = False
     stopping: bool = False
+    _started_at: Nanos = NEVER
     _health: frozenset[FaultNote] = frozenset()
     _report_at: Nanos = NEVER
     _reported: tuple[Any, ...] = ()
@@ -63,7 +67,8 @@ class Elector:
 
     def start(self) -> None:
         """Read the kernel, open the socket, begin the election."""
-        now = clock.monotonic()
+        now = self._started_at = clock.monotonic()
+        self.watcher.neighbourhood.start(now)
         self.holder.refresh(now)
         self.voice.open(now)
         clustered = self.holder.keeper.vips[: self.settings.clustered]
@@ -129,7 +134,8 @@ class Elector:
     def _settle(self, now: Nanos) -> None:
         """Adjust the lease to whether somebody could take over, and tell the supervisor what is new."""
         peer = self.machine.peer
-        lone = not peer.alive(now) or (peer.last is not None and peer.last.role is Role.STANDBY)
+        silent = now - max(peer.heard_at, self._started_at) > _LONE_AFTER
+        lone = silent or (peer.last is not None and peer.last.role is Role.STANDBY)
         self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
         theirs = (peer.last.role, peer.last.data, peer.last.digest) if peer.last is not None else None
         state = (self.machine.role, self.machine.epoch, self.machine.all_faults(), lone, peer.hears_us(now), theirs)

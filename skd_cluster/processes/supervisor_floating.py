@@ -46,13 +46,18 @@ class FloatingWatch:
         seen = signature(self._config)
         if seen == self._seen:
             return False
-        self._seen = seen
+        self._seen, before = seen, self.vips
         found = floating_addresses(self._config)
         problems = frozenset(str(problem) for problem in found.problems)
         for problem in sorted(problems - self._problems):
             self._journal.log("floating_problem", problem, "warning")
         self._problems = problems
-        self.vips = tuple(found.vips)
+        self.vips = found.vips
+        if problems:
+            # The product truncates a file before it writes it: what was floating a moment ago still is.
+            known = {vip.address for vip in found.vips}
+            self.vips += tuple(vip for vip in before if vip.address not in known)
+            self._seen = None
         return True
 
     def reconfigure(self, config: Config) -> None:

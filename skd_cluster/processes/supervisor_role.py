@@ -7,7 +7,7 @@ from skd_cluster.adapters.journal import Journal
 from skd_cluster.adapters.state import FileWriter
 from skd_cluster.config.schema import Config
 from skd_cluster.core.events import role_sentence
-from skd_cluster.core.messages import ElectorReport, Mastership, RoleChange
+from skd_cluster.core.messages import ElectorReport, Mastership, RoleChange, SyncNow
 from skd_cluster.core.model import Nanos, Role
 from skd_cluster.core.status import Board
 from skd_cluster.processes.supervisor_children import Child, Keeper
@@ -95,6 +95,7 @@ class Succession:
         self._child = child
         self._keeper = keeper
         self._epoch = 0
+        self._peer_alive = False
 
     def follow(self, now: Nanos) -> None:
         """Bring the replicator in line with the role on the board."""
@@ -103,6 +104,10 @@ class Succession:
         if master and self._keeper.running and board.epoch != self._epoch:
             self._child.send(Mastership(board.epoch))
         self._epoch = board.epoch
+        alive = bool(board.peer.get("alive"))
+        if master and self._keeper.running and alive and not self._peer_alive:
+            self._child.send(SyncNow())  # it is back: no need to wait for the next try
+        self._peer_alive = alive
         if master and not self._keeper.wanted:
             self._board.update(replicator_error="")
         if not master and board.replication is not None:

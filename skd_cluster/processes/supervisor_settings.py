@@ -1,10 +1,13 @@
 """What the elector is told at its start."""
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from skd_cluster import __version__
+from skd_cluster.adapters.routes import default_gateways
+from skd_cluster.config.floating import gateways
 from skd_cluster.config.schema import Config
 from skd_cluster.core.messages import Data, Settings
 from skd_cluster.core.model import Vip
@@ -43,7 +46,14 @@ def settings_for(config: Config, vips: Iterable[Vip], *, epoch: int, data: Data,
         group=str(config.multicast_group) if config.udp_mode == "multicast" else "",
         links=[[str(link.local), str(link.remote)] for link in config.heartbeat_links],
         witnesses=[str(one) for one in config.witness],
+        gateways=[str(one) for one in _gateways(config)],
     )
+
+
+def _gateways(config: Config) -> list[IPv4Address]:
+    """Return the gateways by which a takeover is verified: the product's own and the kernel's."""
+    ours = [one for one in gateways(config) if isinstance(one, IPv4Address)]
+    return list(dict.fromkeys([*ours, *default_gateways(config.interface)]))
 
 
 def vip_rows(vips: Iterable[Vip]) -> list[list[Any]]:

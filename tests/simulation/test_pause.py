@@ -9,7 +9,7 @@ from tests.simulation.world import FLIGHT, Setup, World
 
 @pytest.mark.parametrize("lossy", [False, True])
 @pytest.mark.parametrize("span", [0.7, 1.5, 3, 60])
-def test_paused_master_follows_who_took_over(span: float, lossy: bool) -> None:
+def test_paused_master_follows_who_took_over(span: float, *, lossy: bool) -> None:
     world = World()
     world.pause("a", span, lossy=lossy)
     world.run(span)
@@ -114,7 +114,7 @@ def test_lone_master_that_slept_through_a_takeover_yields_or_stays_in_three_flig
 @pytest.mark.parametrize("lossy", [False, True])
 @pytest.mark.parametrize("span", [0.3, 0.45, 0.55, 0.65, 1, 10, 60])
 @pytest.mark.parametrize("phase", [0.0, 0.05, 0.1, 0.15, 0.199])
-def test_paused_backup_does_not_take_over(span: float, lossy: bool, phase: float) -> None:
+def test_paused_backup_does_not_take_over(span: float, phase: float, *, lossy: bool) -> None:
     world = World()
     world.run(phase)
     world.pause("b", span, lossy=lossy)
@@ -189,3 +189,11 @@ def test_old_resignation_in_the_queue_of_a_paused_backup_is_not_followed() -> No
 def test_pause_is_told_in_milliseconds() -> None:
     world = World()
     assert world.a.machine.awake(Nanos(world.now + 700 * MILLISECOND))[1].detail == "did not run for 700 ms"
+
+
+def test_every_pause_of_a_backup_is_excused_while_the_master_is_heard_in_between() -> None:
+    world = World()
+    for _ in range(5):
+        world.pause("b", 5, lossy=True)
+        world.run(7)
+    assert world.b.reasons == ["start"]

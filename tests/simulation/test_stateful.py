@@ -18,7 +18,7 @@ class Pair(RuleBasedStateMachine):
     world: World
 
     @initialize(setup=st.sampled_from(SETUPS), seed=st.integers(0, 1000), pair=st.booleans())
-    def begin(self, setup: tuple, seed: int, pair: bool) -> None:
+    def begin(self, setup: tuple, seed: int, *, pair: bool) -> None:
         self.world = World(*setup, seed=seed, pair=pair)
 
     @rule(span=st.sampled_from((0.0005, 0.001, 0.1, 0.2, 0.45, 0.7, 2.5)))
@@ -26,7 +26,7 @@ class Pair(RuleBasedStateMachine):
         self.world.run(span)
 
     @rule(name=names, present=st.booleans(), standby=st.booleans())
-    def start(self, name: str, present: bool, standby: bool) -> None:
+    def start(self, name: str, *, present: bool, standby: bool) -> None:
         self.world.start(name, present=present and not self.world.nodes[name].runs, standby=standby)
 
     @rule(name=names, how=st.sampled_from(("crash", "kill", "stop", "fault", "clear", "standby", "online")))
@@ -34,11 +34,11 @@ class Pair(RuleBasedStateMachine):
         getattr(self.world, how)(name)
 
     @rule(name=names, force=st.booleans())
-    def failover(self, name: str, force: bool) -> None:
+    def failover(self, name: str, *, force: bool) -> None:
         self.world.failover(name, force=force)
 
     @rule(name=names, span=st.sampled_from((0.1, 0.5, 0.65, 1, 4)), lossy=st.booleans())
-    def pause(self, name: str, span: float, lossy: bool) -> None:
+    def pause(self, name: str, span: float, *, lossy: bool) -> None:
         self.world.pause(name, span, lossy=lossy)
 
     @rule(how=st.sampled_from(("lose", "duplicate", "corrupt")), share=shares)
@@ -63,7 +63,7 @@ class Pair(RuleBasedStateMachine):
 
     @precondition(lambda self: hasattr(self, "world") and Role.MASTER in (self.world.a.role, self.world.b.role))
     @rule(replicate=st.booleans())
-    def edit(self, replicate: bool) -> None:
+    def edit(self, *, replicate: bool) -> None:
         self.world.edit("a" if self.world.a.role is Role.MASTER else "b")
         if replicate:
             self.world.replicate()

@@ -103,7 +103,7 @@ def test_resignation_is_withdrawn_when_nobody_takes_over() -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_failover_to_nobody_is_refused_unless_forced(force: bool) -> None:
+def test_failover_to_nobody_is_refused_unless_forced(*, force: bool) -> None:
     world = World()
     world.crash("b")
     world.run(1)

@@ -300,7 +300,9 @@ class World:
     def replay(self, name: str, datagrams: list[bytes] | None = None, *, count: int = 50, rate: float = 2000) -> None:
         """Play recorded packets to a node: what it has heard before, or a given recording."""
         taped = self.tape[name]
-        chosen = datagrams if datagrams is not None else [self.random.choice(taped) for _ in range(count if taped else 0)]
+        chosen = (
+            datagrams if datagrams is not None else [self.random.choice(taped) for _ in range(count if taped else 0)]
+        )
         for number, datagram in enumerate(chosen):
             packet = Packet(datagram, forged=True)
             self.at(Nanos(self.now + nanos(number / rate)), lambda packet=packet: self._deliver(name, packet))

@@ -1,20 +1,16 @@
 """The state machine alone: what it says, what it wants done, and when. Stories are in tests/simulation."""
 
 from dataclasses import replace
-from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skd_cluster.core.actions import Changed, Claim, Identity, Release, Send
-from skd_cluster.core.election import KEY_HOLD, ElectionMachine
+from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.model import (
-    MILLISECOND,
     SECOND,
     DataVersion,
-    Fault,
-    FaultNote,
     Nanos,
     Reason,
     Role,
@@ -22,58 +18,8 @@ from skd_cluster.core.model import (
 )
 from skd_cluster.core.peerview import PeerView
 from skd_cluster.core.timers import FAR
-from skd_cluster.core.wire import NO_SESSION, Advert, Flag
-
-NOW = Nanos(1000 * SECOND)
-INTERVAL = nanos(0.2)
-LOWER = Identity(INTERVAL, 3, 100, lower=True)
-HIGHER = Identity(INTERVAL, 3, 100, lower=False)
-BROKEN = frozenset({FaultNote(Fault.INTERFACE, "eth0 has no carrier")})
-
-
-def advert(role: Role = Role.MASTER, **said: object) -> Advert:
-    """What the peer says."""
-    word = {
-        "cluster_id": 7,
-        "priority": 100,
-        "role": role,
-        "flags": Flag(0),
-        "interval": INTERVAL,
-        "dead_ratio": 3,
-        "release": (3, 0, 0),
-        "sender": ip_address("10.0.0.2"),
-        "session": b"s" * 16,
-        "counter": 1,
-        "echo_session": NO_SESSION,
-        "echo_counter": 0,
-        "epoch": 1,
-        "data": DataVersion(),
-        "digest": bytes(32),
-    }
-    return Advert(**{**word, **said})
-
-
-def started(me: Identity = LOWER, *, present: bool = False, **state: object) -> ElectionMachine:
-    machine = ElectionMachine(me, **state)
-    machine.start(NOW, present=present)
-    return machine
-
-
-def master(me: Identity = LOWER, **state: object) -> ElectionMachine:
-    """A master whose backup is alive and hears it."""
-    machine = started(me, **state)
-    machine.on_advert(advert(Role.INIT, priority=1), NOW, NOW)
-    assert machine.role is Role.MASTER
-    machine.on_advert(advert(Role.BACKUP), NOW, NOW)
-    return machine
-
-
-def backup(me: Identity = HIGHER, **state: object) -> ElectionMachine:
-    machine = started(me, **state)
-    machine.on_advert(advert(), NOW, NOW)
-    assert machine.role is Role.BACKUP
-    return machine
-
+from skd_cluster.core.wire import Advert, Flag
+from tests.unit.core.machines import BROKEN, HIGHER, INTERVAL, LOWER, NOW, advert, backup, master, started
 
 # ---- start
 
@@ -136,7 +82,7 @@ def test_silence_is_not_judged_before_every_packet_was_handed_over() -> None:
 )
 @pytest.mark.parametrize("role", [Role.INIT, Role.BACKUP])
 def test_cold_start_compares_data_presence_priority_address(
-    data: DataVersion, present: bool | None, priority: int, lower: bool, first: bool, role: Role
+    *, data: DataVersion, present: bool | None, priority: int, lower: bool, first: bool, role: Role
 ) -> None:
     """`present`: whose address is up, ours or (False) the peer's; None: neither's."""
     machine = started(Identity(INTERVAL, 3, priority, lower=lower), present=bool(present), data=data)
@@ -153,8 +99,9 @@ def test_start_beside_one_that_cannot_be_master(role: Role) -> None:
 
 
 def test_start_beside_one_that_resigns() -> None:
+    """Whatever it holds: it does not want to be master."""
     machine = started(HIGHER)
-    machine.on_advert(advert(Role.BACKUP, priority=0), NOW, NOW)
+    machine.on_advert(advert(Role.BACKUP, priority=0, data=DataVersion(9, 9)), NOW, NOW)
     assert machine.role is Role.MASTER
 
 
@@ -189,6 +136,14 @@ def test_one_that_leaves_resigns_until_somebody_is_master() -> None:
 
 def test_poll_is_answered_at_once() -> None:
     assert backup().on_advert(advert(flags=Flag.POLL), NOW, NOW) == [Send()]
+
+
+def test_first_packet_of_a_run_is_answered_after_the_addresses_are_settled() -> None:
+    machine = started(HIGHER, present=True)
+    assert [type(action) for action in machine.on_advert(advert(), NOW, NOW)] == [Release, Changed, Send]
+    assert machine.on_advert(advert(), NOW, NOW) == []
+    assert machine.on_advert(advert(session=b"n" * 16), NOW, NOW) == [Send()]
+    assert [type(action) for action in started().on_advert(advert(Role.STANDBY), NOW, NOW)] == [Claim, Changed, Send]
 
 
 # ---- resignation
@@ -256,8 +211,8 @@ def test_epochs_are_odd_for_the_lower_address_and_even_for_the_other() -> None:
         assert machine.epoch == expected
 
 
-@given(st.booleans(), st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 1000))
-def test_promotion_is_above_every_epoch_that_is_known(lower: bool, own: int, data: int, peer: int) -> None:
+@given(lower=st.booleans(), own=st.integers(0, 1000), data=st.integers(0, 1000), peer=st.integers(0, 1000))
+def test_promotion_is_above_every_epoch_that_is_known(*, lower: bool, own: int, data: int, peer: int) -> None:
     machine = started(replace(LOWER, lower=lower), epoch=own, data=DataVersion(data, 1))
     machine.on_advert(advert(Role.STANDBY, epoch=peer), NOW, NOW)
     assert max(own, data, peer) < machine.epoch <= max(own, data, peer) + 2
@@ -308,140 +263,25 @@ def test_preferred_rival_that_is_not_heard_yields_after_the_peers_patience() -> 
     assert (machine.role, machine.reason) == (Role.BACKUP, Reason.NOT_HEARD)
 
 
+def test_preferred_rival_that_is_heard_stays_whatever_the_other_one_does() -> None:
+    machine = master()
+    for number in range(20):
+        at = Nanos(NOW + number * INTERVAL)
+        machine.on_advert(advert(), at, at)
+        assert machine.role is Role.MASTER
+
+
 @pytest.mark.parametrize(("mine", "theirs", "stays"), [(101, 100, True), (100, 101, False), (100, 0, True)])
-def test_priority_decides_and_0_is_no_priority(mine: int, theirs: int, stays: bool) -> None:
+def test_priority_decides_and_0_is_no_priority(mine: int, theirs: int, *, stays: bool) -> None:
     view = PeerView(replace(LOWER, priority=mine, lower=theirs == 0))
     view.heard(advert(priority=theirs), NOW, NOW)
     assert view.yields_to_us is stays
 
 
-# ---- preemption
-
-
-def test_wanting_takes_all_of_its_conditions() -> None:
-    eager = replace(HIGHER, priority=150, preempt=True, preempt_delay=nanos(3))
-    machine = backup(eager)
-    later = Nanos(NOW + nanos(3))
-    assert Flag.WANTED not in machine.word(Nanos(later - 1), paced=True).flags
-    assert Flag.WANTED in machine.word(later, paced=True).flags
-    for said in (advert(priority=150), advert(Role.BACKUP), advert(data=DataVersion(1, 1))):
-        machine.on_advert(said, later, later)
-        assert Flag.WANTED not in machine.word(later, paced=True).flags
-    machine.on_advert(advert(), later, later)
-    for me in (replace(eager, preempt=False), replace(eager, priority=100)):
-        machine.me = me
-        assert Flag.WANTED not in machine.word(later, paced=True).flags
-
-
-def test_unfit_peer_is_not_given_what_it_wants() -> None:
-    machine = master()
-    assert machine.on_advert(advert(Role.BACKUP, flags=Flag.WANTED), Nanos(NOW + SECOND), NOW) == []
-    machine.on_advert(advert(Role.BACKUP, flags=Flag.WANTED), NOW, NOW)
-    assert machine.reason is Reason.ELECTED
-
-
-# ---- faults and orders
-
-
-def test_fault_names_what_is_wrong() -> None:
-    actions = master().set_faults(BROKEN, NOW)
-    assert actions[1] == Changed(Role.MASTER, Role.FAULT, Reason.FAULT, "interface eth0 has no carrier")
-    assert actions[2] == Send(copies=2)
-
-
-def test_same_fault_again_is_no_news() -> None:
-    machine = backup()
-    machine.set_faults(BROKEN, NOW)
-    assert machine.set_faults(BROKEN, NOW) == []
-    assert machine.set_faults(frozenset(), NOW)[1].reason is Reason.RECOVERED
-
-
-def test_standby_twice_and_online_without_standby_are_nothing() -> None:
-    machine = backup()
-    assert machine.online(NOW) == []
-    machine.standby(NOW)
-    assert machine.standby(NOW) == []
-    assert machine.online(NOW)[1] == Changed(Role.STANDBY, Role.BACKUP, Reason.COMMAND)
-
-
-def test_other_key_holds_back_only_who_has_verified_nothing() -> None:
-    machine = started()
-    actions = machine.on_bad_key(NOW)
-    assert actions[1] == Changed(Role.INIT, Role.FAULT, Reason.FAULT, "key the peer uses another key")
-    assert machine.on_bad_key(NOW) == []
-    assert machine.deadline == NOW
-    machine.on_timer(NOW)
-    machine.on_timer(Nanos(NOW + KEY_HOLD - 1))
-    assert machine.role is Role.FAULT
-    machine.on_timer(Nanos(NOW + KEY_HOLD))
-    assert machine.role is Role.BACKUP
-    for acquainted in (backup(), master()):
-        assert acquainted.on_bad_key(NOW) == []
-
-
-def test_other_key_is_no_reason_for_a_master_or_after_an_order() -> None:
-    machine = started()
-    machine.on_timer(Nanos(NOW + SECOND))
-    assert machine.on_bad_key(NOW) == []
-    machine = started()
-    machine.on_bad_key(NOW)
-    assert machine.online(NOW, force=True)[1].reason is Reason.RECOVERED
-    assert machine.on_bad_key(NOW) == []
-
-
-def test_first_believed_packet_ends_the_key_fault_but_no_other() -> None:
-    machine = started()
-    machine.set_faults(BROKEN, NOW)
-    machine.on_bad_key(NOW)
-    assert len(machine.all_faults()) == 2
-    machine.on_advert(advert(), NOW, NOW)
-    assert machine.all_faults() == BROKEN
-    assert machine.role is Role.FAULT
-
-
-# ---- sleep
-
-
-def test_master_that_overslept_drops_first_and_asks_with_each_word() -> None:
-    machine = master()
-    machine.on_timer(NOW)
-    woke = Nanos(NOW + nanos(0.6) + 1)
-    actions = machine.awake(woke)
-    assert actions == [Release(), Changed(Role.MASTER, Role.BACKUP, Reason.PAUSED, "did not run for 600 ms"), Send()]
-    assert Flag.POLL in machine.word(woke, paced=False).flags
-    machine.on_advert(advert(Role.BACKUP), woke, Nanos(woke - 1))
-    assert machine.role is Role.BACKUP
-    machine.on_advert(advert(Role.BACKUP), woke, woke)
-    assert (machine.role, machine.reason) == (Role.MASTER, Reason.RECOVERED)
-    assert Flag.POLL not in machine.word(woke, paced=False).flags
-
-
-def test_master_that_overslept_by_less_stays() -> None:
-    machine = master()
-    machine.on_timer(NOW)
-    assert machine.awake(Nanos(NOW + nanos(0.6))) == []
-
-
-def test_sleeper_raises_the_epoch_of_its_successor_and_never_lowers_its_own() -> None:
+def test_survivor_of_a_rivalry_announces_even_if_its_rival_forgot_it() -> None:
+    """The rival lost power before it could yield, but it had answered for the addresses."""
     machine = master()
     machine.epoch = 9
-    machine.on_timer(NOW)
-    woke = Nanos(NOW + SECOND)
-    machine.awake(woke)
-    machine.on_advert(advert(epoch=4), woke, woke)
-    assert machine.epoch == 10
-    assert machine.on_advert(advert(epoch=11), woke, woke)[0].new is Role.BACKUP
-
-
-def test_backup_excuses_its_own_sleep_once_a_silence() -> None:
-    machine = backup()
-    machine.on_timer(NOW)
-    woke = Nanos(NOW + SECOND)
-    machine.awake(woke)
-    machine.on_timer(woke)
-    assert machine.role is Role.BACKUP
-    again = Nanos(woke + SECOND)
-    machine.awake(again)
-    machine.on_timer(again)
-    assert machine.role is Role.MASTER
-    assert machine.since - NOW == 2000 * MILLISECOND
+    machine.on_advert(advert(epoch=4), NOW, NOW)
+    assert Claim() in machine.on_advert(advert(Role.BACKUP, epoch=4), NOW, NOW)
+    assert machine.on_advert(advert(Role.BACKUP, epoch=4), NOW, NOW) == []

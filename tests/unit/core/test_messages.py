@@ -24,7 +24,13 @@ by_type = {
 }
 anything = text | whole | st.booleans() | st.dictionaries(text, whole, max_size=2)
 every_message = st.one_of(
-    st.builds(kind, **{one.name: by_type.get(one.type, st.lists(st.lists(anything, max_size=3), max_size=2)) for one in fields(kind)})
+    st.builds(
+        kind,
+        **{
+            one.name: by_type.get(one.type, st.lists(st.lists(anything, max_size=3), max_size=2))
+            for one in fields(kind)
+        },
+    )
     for kind in KINDS
 )
 json_values = st.recursive(
@@ -62,8 +68,11 @@ def test_one_line_without_blanks() -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"{", b"null", b"7", b"[]", b'"kind"', b"{}", b'{"kind":"Nonsense"}', b'{"kind":{}}', b'{"kind":[]}', b"\xff"]
-    + [b'{"kind":"Command"}', b"[" * 100_000, b'{"a":' * 100_000],
+    [
+        *(b"", b"{", b"null", b"7", b"[]", b'"kind"', b"{}", b"\xff"),
+        *(b'{"kind":"Nonsense"}', b'{"kind":{}}', b'{"kind":[]}', b'{"kind":"Command"}'),
+        *(b"[" * 100_000, b'{"a":' * 100_000),
+    ],
 )
 def test_garbage_is_none(garbage: bytes) -> None:
     assert decode(garbage) is None

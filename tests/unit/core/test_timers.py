@@ -20,7 +20,7 @@ from skd_cluster.core.timers import FAR, dead_interval, next_paced, skew
     ],
 )
 def test_master_is_lost_after_the_dead_ratio_and_the_skew(
-    interval: int, ratio: int, preferred: bool, expected: float
+    *, interval: int, ratio: int, preferred: bool, expected: float
 ) -> None:
     span = Nanos(interval * MILLISECOND)
     assert dead_interval(span, ratio, preferred=preferred) == expected * MILLISECOND

@@ -240,9 +240,10 @@ def test_number_that_does_not_fit_is_sent_as_the_highest(epoch: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("priority", "flags", "resigns"), [(0, 0, True), (100, 0, False), (100, Flag.RESIGNED, True), (100, Flag.POLL, False)]
+    ("priority", "flags", "resigns"),
+    [(0, 0, True), (100, 0, False), (100, Flag.RESIGNED, True), (100, Flag.POLL, False)],
 )
-def test_resignation_is_priority_0_or_the_flag(priority: int, flags: int, resigns: bool) -> None:
+def test_resignation_is_priority_0_or_the_flag(priority: int, flags: int, *, resigns: bool) -> None:
     assert replace(ADVERT, priority=priority, flags=Flag(flags)).resigns is resigns
 
 
