@@ -41,3 +41,9 @@ class DeletionGuard:
         too_much = (gone + len(plan.delete)) * 100 > self._percent * there
         self._holding = bool(plan.delete) and too_much and not self._allowed
         return self._holding
+
+    @staticmethod
+    def words(plan: Plan, theirs: Manifest) -> str:
+        """Return what waits, and how to let it through."""
+        waits = f"{len(plan.delete)} more of the peer's {len(theirs)} paths would be deleted, above max_delete"
+        return f"{waits}: to do it, run skd-cluster sync --allow-delete"

@@ -57,6 +57,13 @@ class Totals:
     size: int = 0
     lags: list[float] = field(default_factory=list)
 
+    def confirmed(self, batch: Batch, now: Nanos) -> None:
+        """Count a batch that the peer has confirmed."""
+        self.runs["ok"] += 1
+        self.files += len(batch.plan.entries) + len(batch.plan.delete)
+        self.size += batch.plan.size
+        self.lags.append(seconds(Nanos(now - batch.since)))
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -220,10 +227,7 @@ class ReplicationMachine:
         self._common = batch.version
         self._left = 0
         self._guard.confirmed(len(batch.plan.delete), now)
-        self.totals.runs["ok"] += 1
-        self.totals.files += len(batch.plan.entries) + len(batch.plan.delete)
-        self.totals.size += batch.plan.size
-        self.totals.lags.append(seconds(Nanos(now - batch.since)))
+        self.totals.confirmed(batch, now)
         self._since = None
         return [*self._well(), *self.on_timer(now)]
 
@@ -301,11 +305,7 @@ class ReplicationMachine:
             self._since = None
             return self._well()
         if self._guard.holds(plan, self._theirs, now):
-            words = (
-                f"{len(plan.delete)} more of the peer's {len(self._theirs)} paths would be deleted, above max_delete"
-            )
-            words += ": to do it, run skd-cluster sync --allow-delete"
-            return [*self._troubles.tell("max_delete", words, now)]
+            return [*self._troubles.tell("max_delete", self._guard.words(plan, self._theirs), now)]
         batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)

@@ -74,8 +74,7 @@ class Supervisor:
         self._hooks = HookRunner(loop, journal, board, config)
         self._checks = CheckRunner(loop, journal, board, config, self._health_changed)
         self._elector = Child(loop, "skd-elector", [], self._on_message, self._elector_gone, tied=False)
-        # The configuration's path is made absolute: children may be started from elsewhere.
-        arguments = ["--config", str(path.absolute())]
+        arguments = ["--config", str(path.absolute())]  # children may be started from elsewhere
         self._replicator = Child(loop, "skdinotify", arguments, self._on_message, self._replicator_gone, tied=True)
         self._keeper = Keeper(self._replicator, self._mastership, self._replicator_failed)
         self._herald = Herald(config, journal, board, self._hooks, self._files)

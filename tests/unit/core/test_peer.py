@@ -116,6 +116,14 @@ def test_counter_may_skip_what_was_lost(link: PeerLink) -> None:
     assert link.peer_counter == 1005
 
 
+def test_same_packet_on_another_path_is_a_duplicate_and_twice_on_one_path_a_replay(link: PeerLink) -> None:
+    link.judge(packet(5, echo=10), NOW, 0)
+    assert link.judge(packet(5, echo=10), NOW, 1) == drop(DropReason.DUPLICATE)
+    assert link.judge(packet(5, echo=10), NOW, 1) == drop(DropReason.REPLAYED)
+    assert link.judge(packet(4, echo=10), NOW, 0) == drop(DropReason.REPLAYED)
+    assert isinstance(link.judge(packet(6, echo=10), NOW, 1), Advert)
+
+
 # ---- who it is
 
 
