@@ -17,6 +17,7 @@ class Identity:
     lower: bool
     preempt: bool = False
     preempt_delay: Nanos = NEVER
+    probing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from skd_cluster.core.otherkey import OtherKey
 from skd_cluster.core.peerview import PeerView
 from skd_cluster.core.precedence import Claimant, epoch_above
 from skd_cluster.core.rivalry import Rivalry
+from skd_cluster.core.silence import Silence
 from skd_cluster.core.timers import FAR, next_paced
 from skd_cluster.core.wire import Advert, Flag
 
@@ -39,11 +40,12 @@ class ElectionMachine:
     faults: frozenset[FaultNote] = frozenset()
     peer: PeerView = field(init=False)
     _present: bool = False
-    _judge_at: Nanos = FAR
+    witnessed: bool = True
+    """Whether a witness answers; the caller's to keep true. Without one nobody is master without a peer."""
+    _silence: Silence = field(init=False)
     """INIT: when to decide alone. BACKUP: when the master counts as lost."""
     _send_at: Nanos = FAR
     _awake_at: Nanos = NEVER
-    _master_heard_at: Nanos = NEVER
     _resigned_until: Nanos = NEVER
     _other_key: OtherKey = field(default_factory=OtherKey)
     _blind: bool = False
@@ -57,13 +59,14 @@ class ElectionMachine:
     def __post_init__(self) -> None:
         """Know nothing of the peer yet."""
         self.peer = PeerView(self.me)
+        self._silence = Silence(self.me.probing)
 
     # ---- what the caller reads
 
     @property
     def deadline(self) -> Nanos:
         """The next instant at which `on_timer` has something to do."""
-        return min(self._send_at, self._judge_at, self._other_key.deadline)
+        return min(self._send_at, self._silence.deadline, self._other_key.deadline)
 
     def word(self, now: Nanos, *, paced: bool) -> Word:
         """Return what to say now."""
@@ -72,7 +75,7 @@ class ElectionMachine:
             flags |= Flag.RESIGNED
         if self.role is Role.INIT and self._present:
             flags |= Flag.PRESENT
-        if self._asking:
+        if self._asking or self._silence.polling:
             flags |= Flag.POLL
         if self._wants_mastership(now):
             flags |= Flag.WANTED
@@ -88,7 +91,7 @@ class ElectionMachine:
         if standby:
             return self._become(Role.STANDBY, Reason.STANDBY, now)
         if self.role is Role.INIT:
-            self._judge_at = Nanos(now + self.peer.patience)
+            self._silence.wait(Nanos(now + self.peer.patience))
         return self._check_faults(now)
 
     def awake(self, now: Nanos) -> list[Action]:
@@ -106,9 +109,9 @@ class ElectionMachine:
                 self._asking = True
                 detail = f"did not run for {(now - ran_at) // MILLISECOND} ms"
                 return [*self._become(Role.BACKUP, Reason.PAUSED, now, detail), Send()]
-        elif self._judge_at != FAR and now - due > self.peer.interval // 2 and not self._excused:
+        elif self._silence.judge_at != FAR and now - due > self.peer.interval // 2 and not self._excused:
             self._excused = True
-            self._judge_at = max(self._judge_at, Nanos(now + self.peer.patience))
+            self._silence.postpone(Nanos(now + self.peer.patience))
         return []
 
     def on_advert(self, advert: Advert, now: Nanos, heard_us_at: Nanos) -> list[Action]:
@@ -117,7 +120,7 @@ class ElectionMachine:
         self._other_key.forget()
         actions: list[Action] = self._recover(now) if first else []
         if advert.role is Role.MASTER:
-            self._master_heard_at = now
+            self._silence.master_heard_at = now
             self._resigned_until = NEVER
             self._excused = False
         match self.role:
@@ -147,11 +150,13 @@ class ElectionMachine:
         if now >= self._other_key.deadline:
             self._other_key.forget()
             actions += self._check_faults(now)
-        if now >= self._judge_at and drained:
+        if now >= self._silence.judge_at and drained:
             actions += self._judge(now)
+        if self._silence.poll(now, self.peer.interval):
+            actions.append(Send())
         if now >= self._send_at:
             self._send_at = next_paced(self._send_at, self.me.interval, now)
-            actions.append(Send(paced=True))
+            actions += [*self._look_for_witness(now), Send(paced=True)]
         return actions
 
     def set_faults(self, faults: frozenset[FaultNote], now: Nanos) -> list[Action]:
@@ -210,7 +215,7 @@ class ElectionMachine:
             # One that took over while we were paused and still held the addresses has to announce them again.
             seen = max(self.epoch, advert.epoch) + 1 if self._asking else advert.epoch
             self._asking = False
-            self._judge_at = Nanos(now + self.peer.patience)
+            self._silence.heard(now, self.peer.interval, self.peer.patience)
             return self._adopt(seen)
         adopted = self._adopt(advert.epoch)
         if advert.resigns and now >= self._resigned_until and self.peer.hears_us(now):
@@ -257,12 +262,22 @@ class ElectionMachine:
         return [*self._become(Role.BACKUP, reason, now), Send()]
 
     def _judge(self, now: Nanos) -> list[Action]:
-        """Silence has lasted long enough."""
-        self._blind = not self._master_heard_at
+        """Silence has lasted long enough. Without a witness it may be ours: wait for one."""
+        if not self.witnessed:
+            self._silence.postpone(Nanos(now + self.me.interval))
+            return []
+        heard_at = self._silence.master_heard_at
+        self._blind = not heard_at
         if self.role is Role.INIT:
             return self._promote(self._claimant.reason(None), now)
-        silent = Nanos(now - self._master_heard_at) if self._master_heard_at else NEVER
+        silent = Nanos(now - heard_at) if heard_at else NEVER
         return self._promote(Reason.RECOVERED if self._asking else Reason.PEER_SILENT, now, silent)
+
+    def _look_for_witness(self, now: Nanos) -> list[Action]:
+        """Step down as a master that sees neither its peer nor a witness: it is the one that is cut off."""
+        if self.role is not Role.MASTER or self.witnessed or self.peer.alive(now):
+            return []
+        return self._become(Role.BACKUP, Reason.NO_WITNESS, now)
 
     def _check_faults(self, now: Nanos) -> list[Action]:
         """Go to FAULT or leave it, as what is wrong demands. STANDBY outranks FAULT: somebody chose it."""
@@ -305,7 +320,7 @@ class ElectionMachine:
     def _resign(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
         """Give the addresses up first and say so then: two copies, and each hello repeats it until somebody is master."""
         actions = self._become(role, reason, now, detail)
-        self._resigned_until = self._judge_at  # FAR for those who cannot take it back
+        self._resigned_until = self._silence.judge_at  # FAR for those who cannot take it back
         return [*actions, Send(copies=2)]
 
     def _raise_epoch(self, seen: int) -> list[Action]:
@@ -331,6 +346,6 @@ class ElectionMachine:
         self._excused = False
         self._blind = self._blind and new is Role.MASTER
         self._asking = self._asking and new is Role.BACKUP
-        self._judge_at = Nanos(now + self.peer.patience) if new is Role.BACKUP else FAR
+        self._silence.wait(Nanos(now + self.peer.patience) if new is Role.BACKUP else FAR)
         ownership = Claim() if new is Role.MASTER else Release()
         return [ownership, Changed(old, new, reason, detail, silent)]

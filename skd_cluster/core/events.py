@@ -110,6 +110,7 @@ _WHY = {
     Reason.FAULT: "something it depends on is down",
     Reason.RECOVERED: "what it depends on works again",
     Reason.SHUTDOWN: "the service stops",
+    Reason.NO_WITNESS: "neither the peer nor a witness is heard",
     Reason.YIELD_FRESHER: "the peer came back with newer configuration",
 }
 
@@ -144,7 +145,7 @@ Under systemd every line goes to the journal with these fields beside `MESSAGE` 
 | `SKD_EVENT`, `MESSAGE_ID` | the kind of line, as a word and as the identifier that `journalctl` filters by |
 | `SKD_ROLE`, `SKD_OLD_ROLE` | the role after and before a change |
 | `SKD_REASON` | why it changed, the same word as in `status --json` and in the metrics |
-| `SKD_EPOCH` | the mastership; it rises by one with each promotion |
+| `SKD_EPOCH` | the mastership; it rises with each promotion |
 | `SKD_PEER` | the address of the peer |
 | `SKD_HOOK`, `SKD_OUTCOME`, `SKD_STATUS`, `SKD_SECONDS` | which hook, how it ended, its exit status, how long it ran |
 | `SKD_CHECK` | which health check |

@@ -123,6 +123,7 @@ class Elector:
         for address in self.watcher.follow(held, mac, now):
             self.holder.claimed_by_another(address, now)
         self.watcher.on_timer(mac, now)
+        self.machine.witnessed = self.watcher.neighbourhood.witnessed(now)
 
     def stop(self) -> None:
         """Leave: addresses first, then the word to the peer."""
@@ -138,7 +139,15 @@ class Elector:
         lone = silent or (peer.last is not None and peer.last.role is Role.STANDBY)
         self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
         theirs = (peer.last.role, peer.last.data, peer.last.digest) if peer.last is not None else None
-        state = (self.machine.role, self.machine.epoch, self.machine.all_faults(), lone, peer.hears_us(now), theirs)
+        state = (
+            self.machine.role,
+            self.machine.epoch,
+            self.machine.all_faults(),
+            lone,
+            peer.hears_us(now),
+            theirs,
+            self.machine.witnessed,
+        )
         if now >= self._report_at or state != self._reported:
             self._reported = state
             self._report(now)
@@ -242,7 +251,7 @@ class Elector:
                 role=self.machine.role,
                 since=self.machine.since,
                 reason=self.machine.reason,
-                detail="",
+                detail=self._detail(),
                 epoch=self.machine.epoch,
                 faults=[[note.fault, note.detail] for note in sorted(self.machine.all_faults())],
                 peer=self._peer(now),
@@ -256,6 +265,11 @@ class Elector:
                 realtime=self.realtime,
             )
         )
+
+    def _detail(self) -> str:
+        if self.machine.witnessed or self.machine.role is Role.MASTER:
+            return ""
+        return "no witness answers: without one this node does not take over by itself"
 
     def _peer(self, now: Nanos) -> dict[str, Any]:
         peer = self.machine.peer
@@ -296,6 +310,7 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
         lower=int(local) < int(remote),
         preempt=settings.preempt,
         preempt_delay=Nanos(settings.preempt_delay),
+        probing=settings.probing,
     )
     voice = Voice(
         cluster_id=settings.cluster_id,

@@ -271,9 +271,9 @@ def test_preferred_rival_that_is_heard_stays_whatever_the_other_one_does() -> No
         assert machine.role is Role.MASTER
 
 
-@pytest.mark.parametrize(("mine", "theirs", "stays"), [(101, 100, True), (100, 101, False), (100, 0, True)])
+@pytest.mark.parametrize(("mine", "theirs", "stays"), [(101, 100, True), (100, 101, False), (100, 0, False)])
 def test_priority_decides_and_0_is_no_priority(mine: int, theirs: int, *, stays: bool) -> None:
-    view = PeerView(replace(LOWER, priority=mine, lower=theirs == 0))
+    view = PeerView(replace(LOWER, priority=mine, lower=False))
     view.heard(advert(priority=theirs), NOW, NOW)
     assert view.yields_to_us is stays
 

@@ -146,3 +146,21 @@ def test_backup_excuses_its_own_sleep_once_a_silence() -> None:
     machine.on_timer(again)
     assert machine.role is Role.MASTER
     assert machine.since - NOW == 2000 * MILLISECOND
+
+
+def test_one_that_is_let_in_again_no_longer_resigns() -> None:
+    machine = master()
+    machine.standby(NOW)
+    machine.online(NOW)
+    assert machine.word(NOW, paced=True).priority == 100
+
+
+def test_sleep_is_measured_by_the_peers_own_dead_ratio() -> None:
+    machine = master()
+    machine.on_advert(advert(Role.BACKUP, dead_ratio=6), NOW, NOW)
+    machine.on_timer(NOW)
+    assert machine.awake(Nanos(NOW + nanos(1.2))) == []
+    machine = master()
+    machine.on_advert(advert(Role.BACKUP, dead_ratio=6), NOW, NOW)
+    machine.on_timer(NOW)
+    assert machine.awake(Nanos(NOW + nanos(1.2) + 1))[1].reason is Reason.PAUSED
