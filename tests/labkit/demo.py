@@ -268,7 +268,10 @@ def prepare(lab: Lab) -> tuple[Node, Node, Client, dict[str, TreeFacts]]:
     """Build the pair as the manual tells its user to."""
     lb1, lb2 = lab.node("lb1", "10.77.0.1"), lab.node("lb2", "10.77.0.2")
     client = lab.client()
-    facts = {"lb1": lb1.make_tree(), "lb2": lb2.make_tree(farms=8, seed=2)}  # lb2 was set up alone and knows other farms
+    facts = {
+        "lb1": lb1.make_tree(),
+        "lb2": lb2.make_tree(farms=8, seed=2),
+    }  # lb2 was set up alone and knows other farms
     for node in (lb1, lb2):
         node.write_config(floating="listed")
     lab.trust()

@@ -142,7 +142,7 @@ class Monitor:
         self.slowest = max(self.slowest, world.wire.delay[1])
         for node in self.nodes:
             self._check_node(node, now)
-            self.decided[node.name].be(node.role in (Role.BACKUP, Role.MASTER), now)
+            self.decided[node.name].be(node.role in (Role.BACKUP, Role.MASTER) and node.machine.witnessed, now)
             self.starting[node.name].be(node.role is Role.INIT, now)
         masters = (a.role is Role.MASTER) + (b.role is Role.MASTER)
         self.masters.be(masters == 2, now)

@@ -38,11 +38,12 @@ class Setup:
     priority: int = 100
     preempt: bool = False
     preempt_delay: float = 0
+    probing: bool = False
 
     def identity(self, *, lower: bool) -> Identity:
         """Return it as the machine wants it."""
         delay = nanos(self.preempt_delay)
-        return Identity(nanos(self.interval), self.dead_ratio, self.priority, lower, self.preempt, delay)
+        return Identity(nanos(self.interval), self.dead_ratio, self.priority, lower, self.preempt, delay, self.probing)
 
 
 class Wire:

@@ -1,0 +1,118 @@
+"""Records genuine advertisements and sends whatever it likes from any address; standard library only.
+
+    attacker.py record FILE                      what this machine itself sends to the port, until it is ended
+    attacker.py send FILE SOURCE TARGET[,TARGET] COUNT RATE
+                                                 the datagrams of FILE in turn, to each target, as if SOURCE had sent them
+
+A file holds records: nanoseconds of the wall clock, length, datagram. `record` prints a line once it listens, `send` a line
+with the packets to each target and the seconds it took. COUNT 0 is the length of FILE, RATE 0 as fast as possible.
+"""
+
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+PORT = 10112
+RECORD = struct.Struct("!QH")
+UDP = struct.Struct("!HHHH")
+ALL_PROTOCOLS = 3  # ETH_P_ALL: the only one that sees what leaves
+ATTACH_FILTER, TIMESTAMP = 26, 35
+TICK = 0.001
+
+
+def read(path: Path) -> list[tuple[int, bytes]]:
+    """Return the records of a file, without one that is just being written."""
+    data, at, found = path.read_bytes(), 0, []
+    while at + RECORD.size <= len(data):
+        sent_at, size = RECORD.unpack_from(data, at)
+        at += RECORD.size + size
+        if at <= len(data):
+            found.append((sent_at, data[at - size : at]))
+    return found
+
+
+def write(path: Path, datagrams: Iterable[bytes]) -> None:
+    path.write_bytes(b"".join(RECORD.pack(0, len(one)) + one for one in datagrams))
+
+
+def outgoing() -> bytes:
+    """Return a filter program (linux/filter.h): what this machine sends by UDP to the port, and nothing else."""
+    program = (
+        (0x28, 0, 0, 0xFFFFF000),  # load half: protocol
+        (0x15, 0, 8, 0x0800),
+        (0x30, 0, 0, 0xFFFFF004),  # load byte: packet type
+        (0x15, 0, 6, 4),  # PACKET_OUTGOING
+        (0x30, 0, 0, 9),
+        (0x15, 0, 4, socket.IPPROTO_UDP),
+        (0xB1, 0, 0, 0),  # index = length of the IP header
+        (0x48, 0, 0, 2),
+        (0x15, 0, 1, PORT),
+        (0x06, 0, 0, 0xFFFF),
+        (0x06, 0, 0, 0),
+    )
+    return b"".join(struct.pack("=HBBI", *one) for one in program)
+
+
+def record(path: Path) -> None:
+    link = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    code = outgoing()
+    held = bytearray(code)
+    import ctypes
+
+    address = ctypes.addressof((ctypes.c_char * len(held)).from_buffer(held))
+    link.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, struct.pack("@HxxxxxxP", len(code) // 8, address))
+    link.setsockopt(socket.SOL_SOCKET, TIMESTAMP, 1)
+    link.bind(("eth0", ALL_PROTOCOLS))
+    print("recording", flush=True)
+    with path.open("wb", buffering=0) as file:
+        while True:
+            packet, extra, _, _ = link.recvmsg(2048, 64)
+            ((_, _, stamp),) = extra
+            seconds, nanos = struct.unpack("@qq", stamp)
+            datagram = packet[(packet[0] & 15) * 4 + UDP.size :]
+            file.write(RECORD.pack(seconds * 10**9 + nanos, len(datagram)) + datagram)
+
+
+def packet(datagram: bytes, source: str, target: str) -> bytes:
+    """Return an IPv4 packet; the kernel fills in length and checksum, and UDP may go without one."""
+    udp = UDP.pack(PORT, PORT, UDP.size + len(datagram), 0) + datagram
+    addresses = socket.inet_aton(source) + socket.inet_aton(target)
+    return struct.pack("!BBHHHBBH", 0x45, 0xC0, 0, 0, 0, 255, socket.IPPROTO_UDP, 0) + addresses + udp
+
+
+def send(path: Path, source: str, targets: list[str], count: int, rate: float) -> None:
+    datagrams = [datagram for _, datagram in read(path)]
+    count = count or len(datagrams)
+    rounds = [[(packet(one, source, target), (target, 0)) for target in targets] for one in datagrams]
+    link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+    began = time.monotonic()
+    sent = 0
+    while sent < count:
+        due = min(count, int((time.monotonic() - began) * rate) + 1) if rate else count
+        for number in range(sent, due):
+            for data, target in rounds[number % len(rounds)]:
+                link.sendto(data, target)
+        sent = due
+        if rate and sent < count:
+            select.select((), (), (), TICK)
+    print(sent, time.monotonic() - began, flush=True)
+
+
+def main() -> None:
+    what, file, *rest = sys.argv[1:]
+    if what == "record":
+        record(Path(file))
+    else:
+        source, targets, count, rate = rest
+        send(Path(file), source, targets.split(","), int(count), float(rate))
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        main()
