@@ -96,13 +96,16 @@ def _about_the_node(snapshot: Snapshot) -> Iterator[Metric]:
     )
     counts = {(to, str(reason)): 0 for to, reason in _EXPECTED} | dict(snapshot.failovers)
     yield _counter("failovers", "Changes of role after the first decision.", sorted(counts.items()), ["to", "reason"])
-    yield _gauge("epoch", "The mastership this node knows of; each promotion adds one.", snapshot.epoch)
+    yield _gauge("epoch", "The mastership this node knows of; each promotion raises it.", snapshot.epoch)
     takeover = histogram_from(TAKEOVER_BOUNDS, snapshot.takeover_counts, snapshot.takeover_total)
     yield _histogram(
         "takeover_seconds", "From the last word of the lost master to all addresses held here.", [((), takeover)]
     )
+    confirmed = 0.0 if snapshot.elector is None else snapshot.elector.confirmed / SECOND
     yield _gauge(
-        "takeover_confirmed_seconds", "Until the gateway answered to this node after the last takeover; 0 before.", 0.0
+        "takeover_confirmed_seconds",
+        "Until the gateway answered to this node after the last takeover; 0 before.",
+        confirmed,
     )
 
 

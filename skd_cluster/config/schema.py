@@ -17,20 +17,7 @@ from skd_cluster.core.model import IPAddress, Nanos
 
 _HOOKS = "/usr/local/skudonet/app/ucarp/sbin/skudonet-ce-cluster"
 
-NOT_YET: Final = frozenset(
-    {
-        "transport",
-        "udp_mode",
-        "heartbeat_links",
-        "witness",
-        "detection",
-        "preempt",
-        "preempt_delay",
-        "history_keep",
-        "max_delete",
-        "replicate",
-    }
-)
+NOT_YET: Final = frozenset({"transport"})
 """Keys that are read and checked but whose other values have no effect yet. Shrinks as they get it."""
 
 IGNORED: Final = frozenset({"ucarp"})

@@ -169,7 +169,7 @@ class ElectionMachine:
         if self.role is not Role.MASTER:
             return f"this node is {self.role.word}, only the master can hand over", []
         if not force:
-            refusal = self.peer.unfit(now)
+            refusal = self.peer.unfit(now) or self.peer.outdated(self.data)
             if refusal:
                 return refusal, []
         return "", self._resign(Role.BACKUP, Reason.COMMAND, now)

@@ -7,6 +7,7 @@ from skd_cluster.core.model import DataVersion, Role
 
 _PAGE = struct.Struct("!8s16sQ16sQIIQB")
 _MAGIC = b"SKDPAGE1"
+_MAX32, _MAX64 = (1 << 32) - 1, (1 << 64) - 1
 PAGE_SIZE = 4096
 
 COUNTER_LEAP = 1000
@@ -34,9 +35,9 @@ def page_bytes(word: LastWord) -> bytes:
         word.counter,
         word.peer_session,
         word.peer_counter,
-        word.epoch,
-        word.data.epoch,
-        word.data.generation,
+        min(word.epoch, _MAX32),
+        min(word.data.epoch, _MAX32),
+        min(word.data.generation, _MAX64),
         word.role,
     )
 

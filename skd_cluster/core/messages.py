@@ -124,8 +124,10 @@ class ElectorReport:
 
     `at` and the `*_at` are monotonic nanoseconds (0: never). `peer` has `address alive hears_us role epoch data_epoch
     generation digest version heard_at`; `addresses` are `{address, interface, held}`; `counters` are flat names such
-    as `sent`, `received`, `dropped.bad_key`, `lease_renewals`, `foreign_arp`, `channel_dropped`. `jitter` and
-    `lateness` are `{"counts": [...], "total": seconds}` over the bounds of `core.histogram`.
+    as `sent`, `received`, `dropped.bad_key`, `lease_renewals`, `foreign_arp`, `channel_dropped`. `confirmed` is from
+    the latest claim to the gateway's answer, in nanoseconds. `links` are `{name, alive, fault}`, one a path to the peer,
+    the main one first. `jitter` and `lateness` are `{"counts": [...], "total": seconds}` over the bounds of
+    `core.histogram`.
     """
 
     at: int
@@ -141,6 +143,8 @@ class ElectorReport:
     jitter: dict[str, Any]
     lateness: dict[str, Any]
     realtime: bool
+    confirmed: int = 0
+    links: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from skd_cluster.core.actions import Identity
-from skd_cluster.core.model import NEVER, Nanos, Role
+from skd_cluster.core.model import NEVER, DataVersion, Nanos, Role
 from skd_cluster.core.timers import dead_interval
 from skd_cluster.core.wire import Advert
 
@@ -44,6 +44,12 @@ class PeerView:
         if self.last.role not in (Role.BACKUP, Role.INIT):
             return f"the peer is {self.last.role.word}"
         return ""
+
+    def outdated(self, ours: DataVersion) -> str:
+        """Return why changes would be left behind if the peer took over now; empty if none would."""
+        if self.last is None or self.last.data >= ours:
+            return ""
+        return "the peer does not have the newest configuration yet (skd-cluster status says why)"
 
     @property
     def epoch(self) -> int:

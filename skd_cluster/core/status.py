@@ -220,6 +220,7 @@ def _peer(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
         "version": peer.get("version") or None,
         "epoch": int(peer.get("epoch", 0)),
         "generation": int(peer.get("generation", 0)),
+        "links": [] if snapshot.elector is None else snapshot.elector.links,
     }
 
 
@@ -286,4 +287,5 @@ def _peer_problems(snapshot: Snapshot, report: ElectorReport) -> list[str]:
         return [f"the peer {address} is heard but does not hear this node"]
     if snapshot.role is Role.MASTER and peer.get("role") == Role.MASTER:
         return [f"the peer {address} is master as well"]
-    return []
+    silent = [one["name"] for one in report.links if not one["alive"]]
+    return [f"the peer is not heard by way of {name}, only on other links" for name in silent]

@@ -84,6 +84,10 @@ class Advertiser:
         """Why nothing can be heard or said on the main path; empty if all is well."""
         return self.paths[0].fault
 
+    def alive(self, patience: Nanos, now: Nanos) -> tuple[bool, ...]:
+        """Return for each path whether the peer is heard on it."""
+        return tuple(path.heard_at > NEVER and now - path.heard_at <= patience for path in self.paths)
+
     def filenos(self) -> list[int]:
         """Return the descriptors, for select."""
         return [path.sock.fileno() for path in self.paths if path.sock is not None]

@@ -147,6 +147,8 @@ class Elector:
             peer.hears_us(now),
             theirs,
             self.machine.witnessed,
+            self.watcher.neighbourhood.confirmed_after,
+            self.voice.alive(peer.patience, now),
         )
         if now >= self._report_at or state != self._reported:
             self._reported = state
@@ -263,8 +265,17 @@ class Elector:
                 jitter={"counts": self.voice.jitter.counts, "total": self.voice.jitter.total},
                 lateness={"counts": self._lateness.counts, "total": self._lateness.total},
                 realtime=self.realtime,
+                confirmed=self.watcher.neighbourhood.confirmed_after,
+                links=self._links(now),
             )
         )
+
+    def _links(self, now: Nanos) -> list[dict[str, Any]]:
+        alive = self.voice.alive(self.machine.peer.patience, now)
+        return [
+            {"name": path.name, "alive": heard, "fault": path.fault}
+            for path, heard in zip(self.voice.paths, alive, strict=True)
+        ]
 
     def _detail(self) -> str:
         if self.machine.witnessed or self.machine.role is Role.MASTER:

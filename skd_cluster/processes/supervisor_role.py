@@ -52,7 +52,8 @@ class Herald:
         self._detail = change.detail
         report = self._board.now.elector
         if report is not None and change.at >= report.since:
-            news = replace(report, role=change.new, since=change.at, reason=change.reason, detail=change.detail)
+            since = change.at if change.new != change.old else report.since
+            news = replace(report, role=change.new, since=since, reason=change.reason, detail=change.detail)
             self._board.update(elector=replace(news, epoch=change.epoch))
         self._tell(change, now)
 

@@ -22,7 +22,7 @@ RECORD = struct.Struct("!QH")
 UDP = struct.Struct("!HHHH")
 ALL_PROTOCOLS = 3  # ETH_P_ALL: the only one that sees what leaves
 ATTACH_FILTER, TIMESTAMP = 26, 35
-TICK = 0.001
+TICK = 0.0
 
 
 def read(path: Path) -> list[tuple[int, bytes]]:

@@ -1,0 +1,14 @@
+"""`script/bench`: this service beside Debian's keepalived and ucarp, on one host, in one run, with the same yardsticks.
+
+peers       what is measured: how each service is configured, started, asked to hand over, taken apart
+stage       where: two nodes and a client, the master chosen, everybody settled
+tap         the yardstick for packets: what arrives at a machine, with the kernel's own time of arrival
+rows        numbers, limits, tables, JSON
+takeover    power loss, planned failover, SIGTERM
+death       kill -9 and SIGSTOP, of one process and of all
+healing     a partition and its end
+pace        jitter of advertisements
+steadiness  role changes that nobody needed
+cost        processor and memory
+chart       the picture in docs/
+"""
