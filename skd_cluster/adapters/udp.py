@@ -4,6 +4,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from skd_cluster.core.model import IPAddress
 
@@ -14,6 +15,9 @@ _CLASS_SELECTOR_6 = 0xC0
 _SIZE = 2048
 _RECEIVE_BUFFER = 1 << 20
 
+Target: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+"""Where a socket is bound or speaks to; the longer one is IPv6 with its scope."""
+
 
 @dataclass(slots=True)
 class AdvertSocket:
@@ -21,7 +25,7 @@ class AdvertSocket:
 
     sock: socket.socket
     voice: socket.socket
-    target: tuple[str, int]
+    target: Target
 
     def fileno(self) -> int:
         """Return the descriptor that hears, for select."""
@@ -54,7 +58,7 @@ class AdvertSocket:
 
 def open_unicast(local: IPAddress, remote: IPAddress, port: int) -> AdvertSocket:
     """Open a path to one address; ours need not be there yet. Raises OSError (port in use, no permission)."""
-    sock = _bound(local, port, str(local))
+    sock = _bound(local, (str(local), port))
     return AdvertSocket(sock, sock, (str(remote), port))
 
 
@@ -63,16 +67,18 @@ def open_multicast(local: IPAddress, group: IPAddress, port: int, interface: str
 
     Two sockets: one bound to the group hears nothing else, the other speaks from our own address.
     """
-    hearing = _bound(local, port, str(group))
+    index = socket.if_nametoindex(interface)
+    # A link-local group means nothing without its link.
+    target: Target = (str(group), port) if group.version == 4 else (str(group), port, 0, index)
+    hearing = _bound(local, target)
     try:
-        index = socket.if_nametoindex(interface)
         if local.version == 4:
             membership = struct.pack("=4s4si", group.packed, local.packed, index)
             hearing.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
         else:
             membership = struct.pack("=16si", group.packed, index)
             hearing.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
-        speaking = _bound(local, 0, str(local))
+        speaking = _bound(local, (str(local), 0))
     except OSError:
         hearing.close()
         raise
@@ -84,10 +90,10 @@ def open_multicast(local: IPAddress, group: IPAddress, port: int, interface: str
         speaking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
         speaking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
         speaking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
-    return AdvertSocket(hearing, speaking, (str(group), port))
+    return AdvertSocket(hearing, speaking, target)
 
 
-def _bound(local: IPAddress, port: int, host: str) -> socket.socket:
+def _bound(local: IPAddress, to: Target) -> socket.socket:
     family = socket.AF_INET if local.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
@@ -100,7 +106,7 @@ def _bound(local: IPAddress, port: int, host: str) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _CLASS_SELECTOR_6)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        sock.bind((host, port))
+        sock.bind(to)
     except OSError:
         sock.close()
         raise

@@ -38,6 +38,7 @@ EVENTS = {
     "file_unwritable": "a file of the service cannot be written",
     "repeated": "a kind of line came so often that some were left out",
     "internal": "the service met something it should not have met",
+    "interval_refused": "this host was measured not to keep `advert_interval`; a longer one is used",
     "foreign_arp": "another machine claims a floating address that this node holds",
     "address_guarded": "a floating address appeared on a node that is not master and was removed",
     "address_restored": "somebody else removed a floating address from the master; it was added again",

@@ -71,6 +71,8 @@ class Advertiser:
     jitter: Histogram = field(default_factory=lambda: Histogram(JITTER_BOUNDS))
     drained: bool = True
     """Whether the last `receive` took all that had arrived."""
+    pestered: bool = False
+    """Whether it dropped something that the peer has not sent, or not now."""
     _paced_at: Nanos = NEVER
     _paced_counter: int = 0
 
@@ -99,7 +101,7 @@ class Advertiser:
 
     def receive(self, now: Nanos) -> Iterator[Advert | Challenge | Dropped]:
         """Yield what matters of what has arrived: packets to believe, challenges to answer, the peer's other key."""
-        self.drained = True
+        self.drained, self.pestered = True, False
         for number, path in enumerate(self.paths):
             if path.sock is None:
                 continue
@@ -126,6 +128,8 @@ class Advertiser:
                 self.counters[f"dropped.{reason}"] += 1
                 if reason is DropReason.DUPLICATE:
                     self.paths[path].heard_at = now
+                else:
+                    self.pestered = True
         return found
 
     def _measure(self, advert: Advert, now: Nanos) -> None:

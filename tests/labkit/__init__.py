@@ -41,7 +41,7 @@ Lab                              node(), client(), trust(), cut(m), mend(m), pow
                                  partition(a, b, one_way), heal(), lose(percent, between),
                                  watch_holders(address) -> HolderWatch: mark(), holders(), spans(since),
                                  overlap_seconds(since), vacant_seconds(since)
-                                 keep() -> the command that ends it later
+                                 second_cable(a, b, ip_a, ip_b), keep() -> the command that ends it later
 """
 
 from .client import Client, Gap, Prober

@@ -95,6 +95,13 @@ class Lab:
         for one in self.machines.values():
             one.write("/etc/hosts", hosts)
 
+    def second_cable(self, a: Machine, b: Machine, address_a: str, address_b: str) -> None:
+        """Join two machines by a cable of their own, eth1 on both."""
+        inside = ("nsenter", f"--net=/proc/{a.pid}/ns/net", "ip", "link", "add", "eth1", "type", "veth")
+        subprocess.run([*inside, "peer", "name", "eth1", "netns", str(b.pid)], check=True)
+        for machine, address in ((a, address_a), (b, address_b)):
+            machine.run(f"ip address add {address}/{PREFIX} dev eth1 && ip link set eth1 up")
+
     def trust(self) -> None:
         """Let root log in from each node to each other with keys, and start their sshd."""
         nodes = [one for one in self.machines.values() if isinstance(one, Node)]

@@ -122,7 +122,7 @@ vrrp_instance pair {{
   virtual_router_id 51
   priority {priority}
   advert_int {interval}
-  {dead_ratio}
+  down_timer_adverts {dead_ratio}
   unicast_src_ip {local}
   unicast_peer {{
     {remote}
@@ -157,8 +157,7 @@ class Keepalived:
                 leave=LEAVE,
                 priority=priority,
                 interval=self.setup.interval,
-                # Naming even the default would have it leave out the skew.
-                dead_ratio="" if self.setup.dead_ratio == 3 else f"down_timer_adverts {self.setup.dead_ratio}",
+                dead_ratio=self.setup.dead_ratio,
                 local=node.address,
                 remote=other.address,
                 address=CLUSTER_IP,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skd_cluster.core.model import MILLISECOND, SECOND, Nanos, nanos, seconds
-from skd_cluster.core.timers import FAR, dead_interval, next_paced, skew
+from skd_cluster.core.timers import FAR, dead_interval, keepable, next_paced, skew
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,16 @@ def test_far_is_beyond_any_uptime() -> None:
 def test_seconds_and_nanos_agree() -> None:
     assert nanos(0.2) == 200 * MILLISECOND
     assert seconds(Nanos(3 * SECOND // 2)) == 1.5
+
+
+def test_a_host_that_is_late_by_less_than_a_quarter_keeps_the_interval() -> None:
+    assert keepable(nanos(0.01), [nanos(0.0025)] * 200) == (nanos(0.01), nanos(0.0025))
+
+
+def test_a_host_that_is_later_gets_a_longer_interval_in_steps_of_ten_milliseconds() -> None:
+    assert keepable(nanos(0.01), [nanos(0.0026)] * 200) == (nanos(0.02), nanos(0.0026))
+    assert keepable(nanos(0.01), [nanos(0.03)] * 200)[0] == nanos(0.12)
+
+
+def test_a_single_hiccup_decides_nothing() -> None:
+    assert keepable(nanos(0.01), [nanos(0.0001)] * 199 + [nanos(1)])[0] == nanos(0.01)
