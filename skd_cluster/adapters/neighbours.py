@@ -29,14 +29,21 @@ _LIMIT = 128
 
 @dataclass(slots=True)
 class NeighbourSockets:
-    """Open with `open_neighbours`. `ident` marks our echo requests."""
+    """Open with `open_neighbours`. `ident` marks our echo requests. ARP is heard once an interface is attached."""
 
     arp: socket.socket
     icmp4: socket.socket
     icmp6: socket.socket | None
-    interface: str
     ident: int
+    _index: int = 0
     _sequence: int = 0
+
+    def attach(self, interface: str, index: int) -> None:
+        """Hear and speak ARP on an interface, which may come late or come back as another one."""
+        if index != self._index:
+            with suppress(OSError):  # it is gone again: the next look finds out
+                self.arp.bind((interface, _ETH_P_ARP))
+                self._index = index
 
     def filenos(self) -> list[int]:
         """Return the descriptors, for select."""
@@ -92,17 +99,16 @@ def _drain(sock: socket.socket) -> Iterator[tuple[bytes, str]]:
         yield data, str(source[0])
 
 
-def open_neighbours(interface: str, ident: int) -> NeighbourSockets:
-    """Open the sockets. Raises OSError (no such interface, no permission); without IPv6 there is no ICMPv6."""
+def open_neighbours(ident: int) -> NeighbourSockets:
+    """Open the sockets. Raises OSError (no permission); without IPv6 there is no ICMPv6."""
     arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
     try:
-        arp.bind((interface, _ETH_P_ARP))
         icmp4 = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
     except OSError:
         arp.close()
         raise
     icmp4.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~(1 << ECHO_REPLY_4) & 0xFFFFFFFF))
-    return NeighbourSockets(arp, icmp4, _open_icmp6(), interface, ident)
+    return NeighbourSockets(arp, icmp4, _open_icmp6(), ident)
 
 
 def _open_icmp6() -> socket.socket | None:

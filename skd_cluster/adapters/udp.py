@@ -3,6 +3,7 @@
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ from skd_cluster.core.model import IPAddress
 
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
+_SO_RCVBUFFORCE = 33
 _CLASS_SELECTOR_6 = 0xC0
 """Network control, as routing protocols mark their packets (RFC 4594 section 3.1)."""
 _SIZE = 2048
@@ -106,6 +108,8 @@ def _bound(local: IPAddress, to: Target) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _CLASS_SELECTOR_6)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        with suppress(PermissionError):  # what net.core.rmem_max allows by default holds 20 ms of a flood
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         sock.bind(to)
     except OSError:
         sock.close()

@@ -20,8 +20,9 @@ from skd_cluster.core.wire import NO_SESSION, Advert, Dropped, sender_bytes
 _REMEMBERED_SENDS = 1024
 """At the shortest interval (10 ms) ten seconds of our own packets: longer than any patience at that pace."""
 
-_CANDIDATES = 256
-"""Sessions seen but not proven. A recorder has one for each start of the service it has listened to."""
+_CANDIDATES = 4096
+"""Sessions seen but not proven, 1 MB. A recorder has one for each start of the service it has listened to; with more than
+this each packet of its flood would be answered."""
 
 
 @dataclass(slots=True)

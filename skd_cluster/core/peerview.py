@@ -49,7 +49,7 @@ class PeerView:
         """Return why changes would be left behind if the peer took over now; empty if none would."""
         if self.last is None or self.last.data >= ours:
             return ""
-        return "the peer does not have the newest configuration yet (skd-cluster status says why)"
+        return "the peer does not have the newest configuration yet: see skd-cluster status, or leave changes behind with --force"
 
     @property
     def epoch(self) -> int:

@@ -47,11 +47,8 @@ from skd_cluster.processes.advertiser import Advertiser, Path, Voice
 from skd_cluster.processes.holder import AddressHolder
 from skd_cluster.processes.watcher import NeighbourWatcher
 
-_BREATH = 50e-6
-"""A real-time loop under a flood must sleep now and then, or the kernel takes it for a runaway (RLIMIT_RTTIME)."""
-
-_GATHER = 1e-3
-"""Pause after a round that dropped a packet: a round for each packet of a flood takes a whole core from 8,000 a second on."""
+_BREATH = 1e-3
+"""Pause after a round under a flood: one for each of its packets takes a core from 8,000 a second on, and RLIMIT_RTTIME."""
 
 _REPORT_EVERY = SECOND
 
@@ -99,15 +96,10 @@ class Elector:
         """Loop until told to stop or left alone."""
         while not self.stopping:
             deadline = self.deadline
-            if self.voice.pestered:
-                select.select((), (), (), min(_GATHER, self._until(deadline)))
-            wait = self._until(deadline)
+            wait = max(0.0, seconds(Nanos(deadline - clock.monotonic())))
             readers = (self.channel.fileno(), self.holder.netlink.fileno(), *self.voice.filenos())
             select.select((*readers, *self.watcher.sockets.filenos()), (), (), wait)
             self.step(deadline)
-
-    def _until(self, deadline: Nanos) -> float:
-        return max(0.0, seconds(Nanos(deadline - clock.monotonic())))
 
     @property
     def deadline(self) -> Nanos:
@@ -136,13 +128,15 @@ class Elector:
         self.holder.perform(self.holder.keeper.on_timer(now), now)
         self._check_host(now)  # again: an address may just have been refused
         self._settle(now)
-        if not self.voice.drained:
+        if self.voice.pestered or not self.voice.drained:
             select.select((), (), (), _BREATH)
 
     def _watch(self, now: Nanos) -> None:
         """Look at the neighbourhood: who answers, and who claims what is ours."""
         link = self.holder.links.get(self.settings.interface)
         mac = link.mac if link is not None else b""
+        if link is not None:
+            self.watcher.sockets.attach(link.name, link.index)
         held = self.holder.keeper.held if self.machine.role is Role.MASTER else ()
         for address in self.watcher.follow(held, mac, now):
             self.holder.claimed_by_another(address, now)
@@ -368,7 +362,7 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
                 tuple(ip_address(one) for one in settings.witnesses),
                 tuple(IPv4Address(one) for one in settings.gateways),
             ),
-            open_neighbours(settings.interface, os.getpid() & 0xFFFF),
+            open_neighbours(os.getpid() & 0xFFFF),
             local,
         ),
     )

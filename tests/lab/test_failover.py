@@ -13,7 +13,7 @@ VIP_LEASE = 2
 
 @pytest.fixture
 def pair(lab: Lab, lb1: Node, lb2: Node) -> Lab:
-    """A running pair, lb1 master; without ssh, so replication only waits."""
+    """Start a pair, lb1 master; without ssh, so replication only waits and planned failovers need `--force`."""
     for node in (lb1, lb2):
         node.write_config(floating="listed", advert_interval="0.1")
     lb1.add_address()
@@ -45,7 +45,7 @@ def test_the_address_that_was_up_is_kept_and_gets_a_lease(pair: Lab, lb1: Node, 
 def test_planned_failover_never_has_two_holders(pair: Lab, lb1: Node, lb2: Node) -> None:
     with pair.watch_holders() as watch:
         for source, wanted in ((lb1, ("backup", "master")), (lb2, ("master", "backup"))):
-            source.run(["skd-cluster", "failover"])
+            source.run(["skd-cluster", "failover", "--force"])
             roles(lb1, lb2, *wanted)
 
         assert watch.overlap_seconds() == 0
@@ -56,6 +56,16 @@ def test_failover_on_the_backup_is_refused_with_a_reason(pair: Lab, lb2: Node) -
 
     assert found.returncode == 1
     assert "backup" in found.stdout + found.stderr
+
+
+def test_failover_waits_for_the_newest_configuration(pair: Lab, lb1: Node, lb2: Node) -> None:
+    """Without ssh nothing was replicated: handing over would leave changes behind."""
+    eventually(lambda: lb1.status()["data"]["generation"] > 0, within=5, what="lb1 has a generation")
+    found = lb1.run(["skd-cluster", "failover"], check=False)
+
+    assert found.returncode == 1
+    assert "newest configuration" in found.stdout + found.stderr
+    assert (lb1.role(), lb2.role()) == ("master", "backup")
 
 
 def test_standby_and_online(pair: Lab, lb1: Node, lb2: Node) -> None:
@@ -190,7 +200,7 @@ def test_another_password_keeps_a_node_out_and_the_other_one_master(pair: Lab, l
 
 
 def test_hooks_follow_the_role(pair: Lab, lb1: Node, lb2: Node) -> None:
-    lb1.run(["skd-cluster", "failover"])
+    lb1.run(["skd-cluster", "failover", "--force"])
     roles(lb1, lb2, "backup", "master")
 
     eventually(lambda: lb1.hooks()[-1][-3:] == ["stop", "eth0", "10.77.0.100"], what="lb1's stop hook")

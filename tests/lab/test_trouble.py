@@ -53,6 +53,16 @@ def test_missing_interface(node: Node) -> None:
     in_fault(node, "eth9 does not exist")
 
 
+def test_interface_that_comes_late(node: Node) -> None:
+    """As at boot: the NIC appears after the service, and with another index when its driver is loaded again."""
+    node.run("ip link add name spare0 type veth peer name spare1 && ip link set spare1 up")
+    node.write_config(floating="listed", advert_interval="0.1", interface="nic9")
+    node.start_daemon()
+    in_fault(node, "nic9 does not exist")
+    node.run("ip link set spare0 name nic9 && ip link set nic9 up && ip addr add 10.77.0.100/24 dev nic9")
+    eventually(lambda: node.role() == "master", within=5, what="mended")
+
+
 def test_local_address_not_on_this_host(node: Node) -> None:
     node.write_config(floating="listed", local_ip="10.77.0.9")
     node.start_daemon()

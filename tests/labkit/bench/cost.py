@@ -1,10 +1,13 @@
 """What the service costs the master: processor and memory, of each of its processes and of all."""
 
+import itertools
 import os
-from collections import Counter
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from tests.labkit import Node
 
@@ -17,23 +20,74 @@ CPU_LIMITS: Final = {0.1: 2.0, 0.01: 6.0}
 MEMORY_LIMIT: Final = 80.0
 ALL: Final = "all together"
 NOT_ITS: Final = ("sshd",)
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+Shares: TypeAlias = dict[str, dict[str, float]]
+"""By peer, then by process."""
 
 
 def cost(effort: Effort) -> Table:
-    """At both intervals; memory is the same at both."""
+    """At both intervals; memory is taken at the shorter one."""
     table = Table(
         "Cost on the master",
         "Of the whole service, replication connected and idle, ssh included. PSS counts shared pages once.",
     )
-    for interval, most in CPU_LIMITS.items():
-        setup = Setup(interval, replicate=True)
-        found = {name: _used(name, setup, effort.seconds) for name in (OURS, YARDSTICK)}
-        for process in dict.fromkeys(process for _, cpu, _ in found.values() for process in cpu):
-            cpus = {name: [cpu[process]] for name, (_, cpu, _) in found.items() if process in cpu}
-            limits = (Limit("max", most),) if process == ALL else ()
-            table.rows.append(Row(f"{setup.text}: {process}", "% of a core", cpus, limits))
-    for process in dict.fromkeys(process for _, _, memory in found.values() for process in memory):
-        sizes = {name: [memory[process]] for name, (_, _, memory) in found.items() if process in memory}
-        limits = (Limit("max", MEMORY_LIMIT),) if process == ALL else ()
-        table.rows.append(Row(process, "MB PSS", sizes, limits))
+    used = {interval: _used_by_both(interval, effort.seconds) for interval in CPU_LIMITS}
+    for interval, (cpu, _) in used.items():
+        _add(table, f"{Setup(interval).text}: processor, ", "% of a core", cpu, CPU_LIMITS[interval])
+    _add(table, "memory, ", "MB PSS", used[min(used)][1], MEMORY_LIMIT)
     return table
+
+
+def _add(table: Table, what: str, unit: str, shares: Shares, most: float) -> None:
+    for process in dict.fromkeys(itertools.chain.from_iterable(shares.values())):
+        found = {name: [share[process]] for name, share in shares.items() if process in share}
+        limits = (Limit("max", most),) if process == ALL else ()
+        table.rows.append(Row(what + process, unit, found, limits))
+
+
+def _used_by_both(interval: float, seconds: float) -> tuple[Shares, Shares]:
+    cpu: Shares = {}
+    memory: Shares = {}
+    for name in (OURS, YARDSTICK):
+        with settled(PEERS[name], Setup(interval, replicate=True)) as stage:
+            leave_alone(2.0)  # what starting costs is not the question
+            before = _processor(stage.lb1)
+            began = time.monotonic()
+            leave_alone(seconds)
+            after, took = _processor(stage.lb1), time.monotonic() - began
+            spent = {process: 100 * (used - before.get(process, 0)) / took for process, used in after.items()}
+            cpu[name] = _with_sum(spent)
+            memory[name] = _with_sum(_memory(stage.lb1))
+    return cpu, memory
+
+
+def _with_sum(shares: Mapping[str, float]) -> dict[str, float]:
+    return {**shares, ALL: sum(shares.values())}
+
+
+def _service(node: Node) -> Iterator[tuple[str, Path]]:
+    for pid, name in node.processes().items():
+        if name not in NOT_ITS:
+            yield name, Path(f"/proc/{pid}")
+
+
+def _processor(node: Node) -> dict[str, float]:
+    """Return the seconds each process has run so far, with what its ended children took."""
+    used: dict[str, float] = defaultdict(float)
+    for name, folder in _service(node):
+        with suppress(OSError):
+            threads = [task.read_text() for task in folder.glob("task/*/schedstat")]
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            ended = (int(fields[13]) + int(fields[14])) / TICKS
+            used[name] += sum(int(text.split()[0]) for text in threads) / 1e9 + ended
+    return used
+
+
+def _memory(node: Node) -> dict[str, float]:
+    used: dict[str, float] = defaultdict(float)
+    for name, folder in _service(node):
+        with suppress(OSError):
+            lines = (folder / "smaps_rollup").read_text().splitlines()
+            used[name] += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return used

@@ -44,7 +44,7 @@ class Peer(Protocol):
     def settled(self, master: Node, backup: Node) -> bool:
         """Whether the two know each other in these roles."""
 
-    def planned(self, master: Node, backup: Node) -> None:
+    def planned(self, master: Node) -> None:
         """Have the master hand over, by the gentlest means there is."""
 
     def terminate(self, node: Node) -> None:
@@ -60,7 +60,7 @@ PeerType: TypeAlias = Callable[[Lab, tuple[Node, Node], Setup], Peer]
 class Ours:
     """A pair of skd-cluster."""
 
-    name = "skd-cluster"
+    name: ClassVar[str] = "skd-cluster"
     _PARTS: Final = {"worker": "skd-elector", "parent": "skd-cluster", "replicator": "skdinotify"}
 
     def __init__(self, lab: Lab, nodes: tuple[Node, Node], setup: Setup) -> None:
@@ -90,7 +90,7 @@ class Ours:
         in_sync = status["replication"]["in_sync"] or not self._setup.replicate
         return bool(status["peer"]["heard"] and in_sync and backup.status()["peer"]["heard"])
 
-    def planned(self, master: Node, backup: Node) -> None:
+    def planned(self, master: Node) -> None:
         """By command."""
         master.run(["skd-cluster", "failover"])
 
@@ -174,7 +174,7 @@ class Keepalived:
         """By who holds the address."""
         return master.holds() and not backup.holds() and len(self.parts(backup)) == 2
 
-    def planned(self, master: Node, backup: Node) -> None:
+    def planned(self, master: Node) -> None:
         """Lower the priority of the master, or raise it again on the one that is preferred, through the tracked file."""
         preferred = self.nodes[0]
         preferred.path(LEAVE).write_text("1\n" if master is preferred else "0\n")
@@ -225,7 +225,7 @@ class Ucarp:
         """By who holds the address."""
         return master.holds() and not backup.holds() and "worker" in self.parts(backup)
 
-    def planned(self, master: Node, backup: Node) -> None:
+    def planned(self, master: Node) -> None:
         """SIGUSR2: be no master for three seconds."""
         _signal(self.parts(master)["worker"], signal.SIGUSR2)
 

@@ -38,10 +38,10 @@ class Limit:
     @property
     def text(self) -> str:
         """As in the table."""
-        return f"{self.statistic} ≤ {self.most:g}" + ("× keepalived" if self.relative else "")
+        return f"{self.statistic} ≤ {self.most:g}" + (" of keepalived" if self.relative else "")
 
     def holds(self, found: Mapping[str, list[float]]) -> bool:
-        """Whether we keep it. Exactly as the yardstick is well, with its infinities too."""
+        """Whether we keep it."""
         ours, measure = found[OURS], STATISTICS[self.statistic]
         most = self.most * measure(found[YARDSTICK]) if self.relative else self.most
         return measure(ours) <= most
@@ -112,8 +112,8 @@ def number(value: float) -> str:
 
 def _ratio(ours: float, theirs: float) -> str:
     if math.isinf(theirs):
-        return "0" if math.isfinite(ours) else "–"
-    return f"{ours / theirs:.2f}" if theirs else "–"
+        return "0" if math.isfinite(ours) else "-"
+    return f"{ours / theirs:.2f}" if theirs else "-"
 
 
 def sampled(

@@ -1,7 +1,8 @@
 """A fresh pair for each measurement, so that none inherits anything from another."""
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,6 +40,26 @@ class Stage:
         """Return when this node holds the address, whoever else does."""
         eventually(lambda: node.name in self.watch.holders(), within=within, what=f"{node.name} holds the address")
 
+    def wait_settled(self, master: Node, backup: Node) -> None:
+        """Return when the service knows who is what."""
+        settled = f"{master.name} is master and {backup.name} backup of {self.peer.name}"
+        eventually(lambda: self.peer.settled(master, backup), within=20, what=settled)
+
+    def signal(self, node: Node, part: str, number: signal.Signals) -> None:
+        """Signal one process of the service."""
+        os.kill(self.peer.parts(node)[part], number)
+
+    def mac(self, node: Node) -> bytes:
+        """Return the hardware address of a node."""
+        return bytes.fromhex(node.run(["cat", "/sys/class/net/eth0/address"]).stdout.strip().replace(":", ""))
+
+    def look(self, check: Callable[[], bool], seconds: float) -> bool:
+        """Wait for something that may never happen."""
+        try:
+            return eventually(check, within=seconds)
+        except AssertionError:
+            return False
+
     def wait_phase(self, phase: float) -> None:
         """Return this share of an interval after one of the master's advertisements.
 
@@ -61,7 +82,7 @@ def settled(peer_type: PeerType, setup: Setup) -> Iterator[Stage]:
             peer.start(lb1)
             stage.wait_alone(lb1)
             peer.start(lb2)
-            eventually(lambda: peer.settled(lb1, lb2), within=20, what=f"the pair of {peer.name} has settled")
+            stage.wait_settled(lb1, lb2)
             yield stage
 
 

@@ -41,7 +41,7 @@ def terminate(stage: Stage) -> None:
 
 def hand_over(stage: Stage) -> None:
     """As the peer's manual says."""
-    stage.peer.planned(stage.lb1, stage.lb2)
+    stage.peer.planned(stage.lb1)
 
 
 def power_loss(effort: Effort) -> Table:
@@ -93,7 +93,7 @@ def there_and_back(name: str, setup: Setup, handovers: int) -> Iterator[float]:
         master, backup = stage.lb1, stage.lb2
         for _ in range(handovers):
             mark = probe.mark()
-            stage.peer.planned(master, backup)
+            stage.peer.planned(master)
             stage.wait_alone(backup)
             yield blackout(probe, mark)
             master, backup = backup, master

@@ -1,0 +1,128 @@
+"""The command line of `script/bench`."""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from skd_cluster import __version__
+
+from . import chart
+from .cost import cost
+from .death import all_processes, one_process
+from .effort import FULL, Effort
+from .healing import healing
+from .pace import jitter
+from .peers import Setup
+from .rows import Table, to_json
+from .steadiness import Trouble, report, steadiness
+from .takeover import planned, power_loss, sigterm
+
+TABLES: Final[Mapping[str, Callable[[Effort], Table]]] = {
+    "power": power_loss,
+    "planned": planned,
+    "sigterm": sigterm,
+    "one": one_process,
+    "all": all_processes,
+    "healing": healing,
+    "jitter": jitter,
+    "steadiness": steadiness,
+    "cost": cost,
+}
+
+
+def host() -> dict[str, object]:
+    """Say where and with what."""
+    return {
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "skd-cluster": __version__,
+        "keepalived": _first_number(["keepalived", "--version"]),
+        "ucarp": _first_number(["ucarp", "--help"]),
+    }
+
+
+def _first_number(command: list[str]) -> str:
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
+    return found.group() if found else "unknown"
+
+
+def processor_times() -> list[int]:
+    """Return what the host's processors did so far, in ticks: user, nice, system, idle, iowait, irq, softirq, steal."""
+    return [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+
+
+def failover(effort: Effort, names: list[str], json: Path | None, svg: Path | None) -> int:
+    """Print each table as soon as it is there; return 1 if a limit does not hold."""
+    facts = host()
+    print(
+        f"## {', '.join(f'{value} {name}' if name == 'cores' else f'{name} {value}' for name, value in facts.items())}\n"
+    )
+    before, began = processor_times(), time.monotonic()
+    tables = []
+    for name in names:
+        table = TABLES[name](effort)
+        tables.append(table)
+        print(table.markdown(), flush=True)
+    spent = [after - earlier for earlier, after in zip(before, processor_times(), strict=True)]
+    facts["stolen"] = f"{100 * spent[7] / sum(spent):.1f} %"
+    facts["seconds"] = round(time.monotonic() - began)
+    limited = [row for table in tables for row in table.rows if row.limits]
+    held = sum(row.held for row in limited)
+    print(
+        f"{held} of {len(limited)} limits held; {facts['seconds']} s; {facts['stolen']} of the processors' time was "
+        "taken by other machines of the host (steal)"
+    )
+    if json:
+        json.write_text(to_json(tables, facts))
+    if svg:
+        svg.write_text(chart.draw(tables))
+    return 0 if held == len(limited) else 1
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("failover", "steady"), default="failover")
+    parser.add_argument("--minutes", type=float, help="of steadiness; for steady 10 without it")
+    tables = parser.add_argument_group("failover", "tables that compare with keepalived and ucarp")
+    tables.add_argument("--full", action="store_true", help="many runs: hours")
+    tables.add_argument("--runs", type=int, help="of whatever needs a fresh pair")
+    tables.add_argument("--handovers", type=int, help="planned ones")
+    tables.add_argument("--seconds", type=float, help="of listening for jitter and cost")
+    tables.add_argument("--only", default=",".join(TABLES), metavar="NAME,...", help=f"of {', '.join(TABLES)}")
+    tables.add_argument("--json", type=Path, metavar="FILE", help="write everything, each sample too")
+    tables.add_argument("--svg", type=Path, metavar="FILE", help="draw the blackouts")
+    steady = parser.add_argument_group("steady", "our pair left alone")
+    steady.add_argument("--interval", type=float, default=0.1)
+    steady.add_argument("--dead-ratio", type=int, default=3)
+    steady.add_argument("--detection", choices=("patient", "probing"), default="patient")
+    steady.add_argument("--hogs", type=int, default=4, help="busy loops on the master")
+    steady.add_argument("--loss", type=float, default=0.0, help="percent")
+    options = parser.parse_args()
+    if unknown := set(options.only.split(",")) - set(TABLES):
+        parser.error(f"no such table: {', '.join(sorted(unknown))}")
+    return options
+
+
+def main() -> int:
+    """Run what was asked for."""
+    options = arguments()
+    if options.what == "steady":
+        setup = Setup(options.interval, dead_ratio=options.dead_ratio, detection=options.detection)
+        return 1 if report(Trouble(setup, options.hogs, options.loss), options.minutes or 10) else 0
+    chosen = {name: getattr(options, name) for name in ("runs", "handovers", "seconds", "minutes")}
+    effort = replace(FULL if options.full else Effort(), **{name: value for name, value in chosen.items() if value})
+    return failover(effort, options.only.split(","), options.json, options.svg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
