@@ -34,6 +34,11 @@ class AddressHolder:
     _names: dict[int, str] = field(default_factory=dict)
     _trouble: dict[FaultNote, Nanos] = field(default_factory=dict)
 
+    @property
+    def troubled(self) -> bool:
+        """Whether the kernel refused something lately, or somebody fights for an address."""
+        return bool(self._trouble)
+
     def refresh(self, now: Nanos) -> None:
         """Read everything from the kernel, at the start and after it lost events."""
         self.links.clear()

@@ -19,9 +19,9 @@ class NeighbourWatcher:
     local: IPAddress
 
     def follow(self, held: Iterable[IPAddress], mac: bytes, now: Nanos) -> list[IPAddress]:
-        """Take in what was heard; return held addresses that somebody else claims."""
+        """Take in what was heard; return held addresses that somebody else claims, each once."""
         self.neighbourhood.macs = frozenset((mac,)) if mac else frozenset()
-        claimed: list[IPAddress] = []
+        claimed: dict[IPAddress, None] = {}
         for heard in self.sockets.receive():
             match heard:
                 case Arp():
@@ -32,8 +32,8 @@ class NeighbourWatcher:
                     self.neighbourhood.echoed(heard, now)
                     found = None
             if found is not None:
-                claimed.append(found)
-        return claimed
+                claimed[found] = None
+        return list(claimed)
 
     def on_timer(self, mac: bytes, now: Nanos) -> None:
         """Ask what is due."""

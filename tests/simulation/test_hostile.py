@@ -7,9 +7,10 @@ import pytest
 
 from skd_cluster.core import wire
 from skd_cluster.core.model import DropReason, Nanos, Role, nanos
-from tests.simulation.node import CLUSTER, key_of
+from skd_cluster.simulation.network import FLIGHT
+from skd_cluster.simulation.node import CLUSTER, key_of
+from skd_cluster.simulation.world import World
 from tests.simulation.test_takeover import until
-from tests.simulation.world import FLIGHT, World
 
 FLOOD = 2000
 """Packets a second."""

@@ -5,7 +5,8 @@ from random import Random
 import pytest
 
 from skd_cluster.core.model import Role
-from tests.simulation.world import Setup, World
+from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.world import World
 
 MINUTES = 2
 SEEDS = range(100)
@@ -56,8 +57,7 @@ def mend(world: World) -> None:
     for name in "ab":
         world.restart(name)
         world.run(0.0001)
-        if world.nodes[name].paused:
-            world._wake_up(world.nodes[name], world.nodes[name].runs)
+        world.wake(name)
         world.clear(name)
         world.online(name)
 

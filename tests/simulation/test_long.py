@@ -3,7 +3,8 @@
 import pytest
 
 from skd_cluster.core.model import Role, nanos
-from tests.simulation.world import Setup, World
+from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.world import World
 
 
 def test_five_percent_loss_for_half_an_hour_changes_no_role() -> None:

@@ -3,8 +3,10 @@
 import pytest
 
 from skd_cluster.core.model import MILLISECOND, Nanos, Reason, Role, nanos
+from skd_cluster.simulation.network import FLIGHT
+from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.world import World
 from tests.simulation.test_takeover import until
-from tests.simulation.world import FLIGHT, Setup, World
 
 
 @pytest.mark.parametrize("lossy", [False, True])

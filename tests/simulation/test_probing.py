@@ -3,8 +3,9 @@
 import pytest
 
 from skd_cluster.core.model import Nanos, Reason, Role, nanos
+from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.world import World
 from tests.simulation.test_takeover import until
-from tests.simulation.world import Setup, World
 
 PROBING = Setup(probing=True)
 
@@ -43,19 +44,19 @@ def test_half_an_hour_of_five_percent_loss_changes_nothing(seed: int) -> None:
 
 def test_a_backup_that_sees_no_witness_does_not_take_over_until_one_answers() -> None:
     world = World()
-    world.b.machine.witnessed = False
+    world.blind("b")
     world.crash("a")
     world.run(10)
     assert world.b.role is Role.BACKUP
 
-    world.b.machine.witnessed = True
+    world.see("b")
     world.run(0.25)
     assert world.b.role is Role.MASTER
 
 
 def test_a_resignation_needs_no_witness() -> None:
     world = World()
-    world.b.machine.witnessed = False
+    world.blind("b")
     world.stop("a")
     world.run(0.1)
 
@@ -67,19 +68,20 @@ def test_a_master_that_sees_neither_peer_nor_witness_steps_down() -> None:
     world.crash("b")
     world.run(5)
     assert world.a.role is Role.MASTER
-    world.a.machine.witnessed = False
+    world.blind("a")
     world.run(0.25)
 
     assert world.a.role is Role.BACKUP
     assert world.a.reasons[-1] is Reason.NO_WITNESS
-    world.a.machine.witnessed = True
+    world.see("a")
     world.run(1)
     assert world.a.role is Role.MASTER
 
 
 def test_a_master_that_still_hears_its_peer_needs_no_witness() -> None:
     world = World()
-    world.a.machine.witnessed = world.b.machine.witnessed = False
+    world.blind("a")
+    world.blind("b")
     world.run(60)
 
     assert (world.a.role, world.b.role) == (Role.MASTER, Role.BACKUP)
@@ -87,7 +89,7 @@ def test_a_master_that_still_hears_its_peer_needs_no_witness() -> None:
 
 def test_of_a_partition_only_the_side_with_the_witness_has_a_master() -> None:
     world = World()
-    world.a.machine.witnessed = False  # the master is the one that is cut off
+    world.blind("a")
     world.cut()
     world.run(3)
 

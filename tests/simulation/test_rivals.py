@@ -3,7 +3,9 @@
 import pytest
 
 from skd_cluster.core.model import Reason, Role, nanos
-from tests.simulation.world import FLIGHT, Setup, World
+from skd_cluster.simulation.network import FLIGHT
+from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.world import World
 
 
 def partition(world: World, span: float = 3) -> None:
@@ -75,7 +77,7 @@ def test_one_way_cut_of_a_preferred_master_takes_two_patiences() -> None:
     world.cut(one_way="a->b")
     start = world.now
     while world.a.role is Role.MASTER:
-        world.run_to(world._events[0][0])
+        world.run_to(world.next_at)
     assert world.a.reasons[-1] is Reason.NOT_HEARD
     assert world.now - start <= 2 * nanos(0.625) + 2 * nanos(0.2)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.world import World
+from skd_cluster.simulation.world import World
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 

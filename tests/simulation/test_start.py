@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from skd_cluster.core.model import DataVersion, DropReason, Fault, Reason, Role, nanos
-from tests.simulation.world import FLIGHT, World
+from skd_cluster.simulation.network import FLIGHT
+from skd_cluster.simulation.world import World
 
 
 @pytest.mark.parametrize("gap", [0, 0.0005, 0.001, 0.01, 0.2, 0.35, 0.59])

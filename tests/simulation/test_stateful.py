@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from skd_cluster.core.model import Role
+from skd_cluster.simulation.world import World
 from tests.simulation.test_hunt import SETUPS, mend
-from tests.simulation.world import World
 
 names = st.sampled_from("ab")
 shares = st.sampled_from((0.1, 0.5, 0.9))

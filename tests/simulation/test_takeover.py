@@ -3,7 +3,9 @@
 import pytest
 
 from skd_cluster.core.model import MILLISECOND, Nanos, Reason, Role, nanos
-from tests.simulation.world import BEGIN, FLIGHT, Setup, World
+from skd_cluster.simulation.network import BEGIN, FLIGHT
+from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.world import World
 
 
 def instant(world: World, text: str) -> Nanos:
@@ -17,7 +19,7 @@ def until(world: World, name: str, role: Role, within: float = 5) -> Nanos:
     end = world.now + nanos(within)
     while world.nodes[name].role is not role:
         assert world.now < end, world.history
-        world.run_to(min(end, world._events[0][0]))
+        world.run_to(min(end, world.next_at))
     return world.now
 
 

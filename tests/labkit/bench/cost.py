@@ -50,7 +50,7 @@ def _used_by_both(interval: float, seconds: float) -> tuple[Shares, Shares]:
     cpu: Shares = {}
     memory: Shares = {}
     for name in (OURS, YARDSTICK):
-        with settled(PEERS[name], Setup(interval, replicate=True)) as stage:
+        with settled(PEERS[name], Setup(interval)) as stage:
             leave_alone(2.0)  # what starting costs is not the question
             before = _processor(stage.lb1)
             began = time.monotonic()

@@ -53,7 +53,7 @@ def _killed(part: str, name: str, phase: float) -> tuple[float, float]:
 
 
 def _replicator_killed(name: str, phase: float) -> tuple[float, float]:
-    with settled(PEERS[name], Setup(replicate=True)) as stage:
+    with settled(PEERS[name], Setup()) as stage:
         since = stage.watch.mark()
         stage.signal(stage.lb1, "replicator", signal.SIGKILL)
         text = f"# {phase}\n"

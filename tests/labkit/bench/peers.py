@@ -25,7 +25,7 @@ class Setup:
     dead_ratio: int = 3
     realtime: bool = True
     detection: str = "patient"
-    replicate: bool = False
+    replicate: bool = True
 
     @property
     def text(self) -> str:

@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING
 from skd_cluster.core.model import NEVER, Nanos, Role, nanos, seconds
 from skd_cluster.core.timers import FAR, SKEW_SHARE
 from skd_cluster.core.wire import Flag
-from tests.simulation.node import VIP_LEASE, Node
+from skd_cluster.simulation.network import BEGIN
+from skd_cluster.simulation.node import Node
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from skd_cluster.simulation.world import World
+
+_TOLD = 60
+"""Lines of history in a violation."""
+
+
+class InvariantError(AssertionError):
+    """Something happened that never may; the text is the history that led there."""
 
 
 @dataclass(slots=True)
@@ -30,13 +38,14 @@ class Spell:
         return Nanos(max(0, now - max(self.since, after)))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """The bounds of docs/election.md for one configuration and the slowest packet."""
 
     interval: Nanos
     ratio: int
     flight: Nanos
+    lease: Nanos
 
     @property
     def patience(self) -> Nanos:
@@ -66,10 +75,9 @@ class Bounds:
 
 @dataclass(slots=True)
 class Monitor:
-    """Looks at the world after each step; raises AssertionError with the history."""
+    """Looks at the world after each step; raises InvariantError with the history."""
 
     world: "World"
-    slowest: Nanos = NEVER
     masters: Spell = field(default_factory=Spell)
     holders: Spell = field(default_factory=Spell)
     nobody: Spell = field(default_factory=Spell)
@@ -78,24 +86,45 @@ class Monitor:
     longest_no_master: Nanos = NEVER
     longest_two_masters: Nanos = NEVER
     longest_two_holders: Nanos = NEVER
+    _bounds: Bounds = field(init=False)
+    _seen: tuple[object, ...] = ()
+    _undecided: bool = False
+
+    def __post_init__(self) -> None:
+        """Derive the bounds of this world."""
+        asked = [node.identity for node in self.nodes]
+        self._bounds = Bounds(
+            max(one.interval for one in asked),
+            max(one.dead_ratio for one in asked),
+            self.world.slowest,
+            max(node.address.lease for node in self.nodes),
+        )
 
     @property
     def bounds(self) -> Bounds:
-        """The bounds of this world."""
-        asked = [node.identity for node in self.nodes]
-        return Bounds(max(one.interval for one in asked), max(one.dead_ratio for one in asked), self.slowest)
+        """The bounds of this world, with its slowest packet so far."""
+        known = self._bounds
+        if known.flight != self.world.slowest:
+            known = self._bounds = Bounds(known.interval, known.ratio, self.world.slowest, known.lease)
+        return known
 
     @property
     def nodes(self) -> tuple[Node, Node]:
         """Both of them."""
         return self.world.a, self.world.b
 
-    def require(self, truth: bool, invariant: str) -> None:  # noqa: FBT001 -- an assertion
-        """Fail with the history that led here."""
-        if not truth:
-            history = "\n".join(self.world.history[-60:])
-            now = seconds(Nanos(self.world.now - 1000 * 1_000_000_000))
-            raise AssertionError(f"{invariant} at {now:.6f}\n{history}")
+    def fail(self, invariant: str) -> None:
+        """Raise with the history that led here."""
+        now = seconds(Nanos(self.world.now - BEGIN))
+        history = "\n".join(self.world.history[-_TOLD:])
+        raise InvariantError(f"{invariant} at {now:.6f}\n{history}")
+
+    def require_roles(self, a: Role, b: Role) -> None:
+        """Fail unless the nodes are just that."""
+        if (self.world.a.role, self.world.b.role) != (a, b):
+            self.fail(f"roles: {self.world.a.role} and {self.world.b.role}")
+
+    # ---- the span between two steps
 
     def elapse(self, now: Nanos) -> None:
         """Judge the span that ends at `now`: nothing changed in it, but leases may have run out."""
@@ -105,65 +134,95 @@ class Monitor:
             self._judge_holders(now)
         if self.nobody.since != FAR:
             self._judge_nobody(now)
-        for name, spell in self.starting.items():
-            if spell.since != FAR:
-                lasted = spell.lasted(now)
-                self.require(lasted <= self.bounds.patience, f"undecided: {name} for {lasted} ns")
+        if self._undecided:
+            self._judge_starting(now)
 
     def _judge_masters(self, now: Nanos) -> None:
         self.longest_two_masters = max(self.longest_two_masters, self.masters.lasted(now))
-        lasted = self.masters.lasted(now, after=self.world.wire.clean_since or now)
+        lasted = self.masters.lasted(now, after=self.world.clean_since or now)
         bound = self._meeting(self.masters.since)
-        self.require(lasted <= bound, f"two-masters: for {lasted} ns, bound {bound}")
+        if lasted > bound:
+            self.fail(f"two-masters: for {lasted} ns, bound {bound}")
 
     def _judge_holders(self, now: Nanos) -> None:
         ended = Nanos(min(now, *(node.address.until for node in self.nodes)))
         self.longest_two_holders = max(self.longest_two_holders, self.holders.lasted(ended))
-        lasted = self.holders.lasted(ended, after=self.world.wire.clean_since or now)
-        bound = Nanos(VIP_LEASE + self._meeting(self.holders.since))
-        self.require(lasted <= bound, f"two-holders: for {lasted} ns, bound {bound}")
+        lasted = self.holders.lasted(ended, after=self.world.clean_since or now)
+        bound = Nanos(self.bounds.lease + self._meeting(self.holders.since))
+        if lasted > bound:
+            self.fail(f"two-holders: for {lasted} ns, bound {bound}")
 
     def _meeting(self, since: Nanos) -> Nanos:
         """How long two that are up since then may take to hear each other."""
         bounds = self.bounds
-        acquainted = since - self.world.wire.clean_since > bounds.acquainted
+        acquainted = since - self.world.clean_since > bounds.acquainted
         return bounds.two_masters if acquainted else bounds.acquainted
 
     def _judge_nobody(self, now: Nanos) -> None:
         bound = self.bounds.no_master
         for name, spell in self.decided.items():
             lasted = self.nobody.lasted(now, after=spell.since)
-            self.longest_no_master = max(self.longest_no_master, lasted)
-            self.require(lasted <= bound, f"no-master: {name} healthy, none for {lasted} ns, bound {bound}")
+            if lasted > self.longest_no_master:
+                self.longest_no_master = lasted
+                if lasted > bound:
+                    self.fail(f"no-master: {name} healthy, none for {lasted} ns, bound {bound}")
+
+    def _judge_starting(self, now: Nanos) -> None:
+        for name, spell in self.starting.items():
+            if spell.lasted(now) > self.bounds.patience:
+                self.fail(f"undecided: {name} for {spell.lasted(now)} ns")
+
+    # ---- the step
 
     def check(self) -> None:
-        """Judge the state after a step."""
-        world, now, (a, b) = self.world, self.world.now, self.nodes
-        self.slowest = max(self.slowest, world.wire.delay[1])
+        """Judge the state after a step. What can only change when a loop went round is looked at only then."""
+        now, a, b = self.world.now, self.world.a, self.world.b
+        if a.ran:
+            self._check_node(a, b, now)
+        if b.ran:
+            self._check_node(b, a, now)
+        seen = (a.role, b.role, a.witnessed, b.witnessed)
+        if seen != self._seen:
+            self._seen = seen
+            self._turn(now)
+        self.holders.be(a.address.until > now and b.address.until > now, now)
+
+    def _turn(self, now: Nanos) -> None:
+        masters = 0
+        self._undecided = False
         for node in self.nodes:
-            self._check_node(node, now)
-            self.decided[node.name].be(node.role in (Role.BACKUP, Role.MASTER) and node.machine.witnessed, now)
-            self.starting[node.name].be(node.role is Role.INIT, now)
-        masters = (a.role is Role.MASTER) + (b.role is Role.MASTER)
+            role = node.role
+            masters += role is Role.MASTER
+            self.decided[node.name].be(role in (Role.BACKUP, Role.MASTER) and node.witnessed, now)
+            undecided = role is Role.INIT and node.witnessed
+            self.starting[node.name].be(undecided, now)
+            self._undecided |= undecided
         self.masters.be(masters == 2, now)
         self.nobody.be(masters == 0, now)
-        self.holders.be(a.address.here(now) and b.address.here(now), now)
 
-    def _check_node(self, node: Node, now: Nanos) -> None:
-        self.require(not node.believed_forgery, f"forgery: {node.believed_forgery}")
+    def _check_node(self, node: Node, other: Node, now: Nanos) -> None:
+        node.ran = False
+        if node.believed_forgery:
+            self.fail(f"forgery: {node.believed_forgery}")
         if not node.active:
             return
         machine = node.machine
         if machine.role is Role.MASTER:
-            self.require(node.address.here(now), f"address: {node.name} is MASTER and holds none")
-            other = self.nodes[node is self.nodes[0]]
-            self.require(machine.epoch not in other.reigned, f"epoch: {machine.epoch} is shared")
+            if not node.address.here(now):
+                self.fail(f"address: {node.name} is MASTER and holds none")
+            if machine.epoch in other.reigned:
+                self.fail(f"epoch: {machine.epoch} is shared")
         elif node.address.here(now):
             found = machine.role is Role.INIT and Flag.PRESENT in machine.word(now, paced=False).flags
-            self.require(found, f"no-address: {node.name} is {machine.role.name} and holds one")
-        self.require(not node.overdue, f"deadline: {node.name}'s is in the past")
-        self.require(machine.epoch >= node.highest_epoch, f"epoch: {node.name}'s fell to {machine.epoch}")
+            if not found:
+                self.fail(f"no-address: {node.name} is {machine.role.name} and holds one")
+        if node.due <= now:
+            self.fail(f"deadline: {node.name}'s is in the past")
+        if machine.epoch < node.highest_epoch:
+            self.fail(f"epoch: {node.name}'s fell to {machine.epoch}")
         node.highest_epoch = machine.epoch
+
+    # ---- the end
 
     def settle(self, within: Nanos | None = None, quiet: float = 5) -> None:
         """Wait for one master that stays; fail if there is none within the bound."""
@@ -171,15 +230,18 @@ class Monitor:
         world.run_to(Nanos(world.now + (within or self.bounds.settled)))
         nodes = self.nodes
         masters = [node for node in nodes if node.role is Role.MASTER]
-        self.require(len(masters) == 1, f"settled: {len(masters)} masters")
+        if len(masters) != 1:
+            self.fail(f"settled: {len(masters)} masters")
         roles = [node.role for node in nodes]
         world.run_to(Nanos(world.now + nanos(quiet)))
-        self.require([node.role for node in nodes] == roles, "settled: the roles did not stay")
+        if [node.role for node in nodes] != roles:
+            self.fail("settled: the roles did not stay")
         self._check_epochs(masters[0], nodes)
 
     def _check_epochs(self, master: Node, nodes: tuple[Node, Node]) -> None:
         other = next(node for node in nodes if node is not master)
         epoch = master.machine.epoch
-        self.require(epoch >= max(other.reigned, default=0), "epoch: the master's is not the highest")
-        if other.running:
-            self.require(other.machine.epoch == epoch, "epoch: the backup follows another")
+        if epoch < max(other.reigned, default=0):
+            self.fail("epoch: the master's is not the highest")
+        if other.running and other.machine.epoch != epoch:
+            self.fail("epoch: the backup follows another")

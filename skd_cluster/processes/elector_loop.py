@@ -1,0 +1,268 @@
+"""The elector's loop over packets, kernel events, orders and timers. It never waits for anybody.
+
+No file, no name look-up, no log, no fork in here: what people may want to know goes to the supervisor, which does all
+that is slow. A full channel drops the message and counts it.
+"""
+
+import select
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from typing import Any
+
+from skd_cluster.adapters import clock
+from skd_cluster.adapters.channel import Channel
+from skd_cluster.core import messages
+from skd_cluster.core.actions import Action, Changed, Claim, Release, Send
+from skd_cluster.core.election import ElectionMachine
+from skd_cluster.core.histogram import LATENESS_BOUNDS, Histogram
+from skd_cluster.core.model import NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, Vip, seconds
+from skd_cluster.core.peer import Challenge
+from skd_cluster.core.wire import Advert, Dropped
+from skd_cluster.processes.advertiser import Advertiser
+from skd_cluster.processes.elector_report import election_report
+from skd_cluster.processes.holder import AddressHolder
+from skd_cluster.processes.watcher import NeighbourWatcher
+
+_BREATH, _BLINK = 1e-3, 50e-6
+"""How long the packets of a flood gather, and how long at least: a real-time process that never sleeps is a runaway to the
+kernel (RLIMIT_RTTIME)."""
+
+_REPORT_EVERY = SECOND
+
+_LONE_AFTER = Nanos(5 * SECOND)
+"""Silence after which the peer is known to be gone. A long lease is no hurry; a wrong one leaves two holders behind."""
+
+
+@dataclass(slots=True)
+class Elector:
+    """The machine, its voice, its hands, and the channel to the supervisor."""
+
+    settings: messages.Settings
+    channel: Channel
+    machine: ElectionMachine
+    voice: Advertiser
+    holder: AddressHolder
+    watcher: NeighbourWatcher
+    realtime: bool = False
+    stopping: bool = False
+    _started_at: Nanos = NEVER
+    _health: frozenset[FaultNote] = frozenset()
+    _report_at: Nanos = NEVER
+    _reported: tuple[Any, ...] = ()
+    _garbled: int = 0
+    _known_fault: str = ""
+    _lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_BOUNDS))
+    _outbox: list[messages.Message] = field(default_factory=list)
+
+    # ---- the loop
+
+    def start(self) -> None:
+        """Read the kernel, open the socket, begin the election."""
+        now = self._started_at = clock.monotonic()
+        self.watcher.neighbourhood.start(now)
+        self.holder.refresh(now)
+        self.voice.open(now)
+        self._check_host(now, news=True)
+        clustered = self.holder.keeper.vips[: self.settings.clustered]
+        present = any(vip.address in self.holder.present for vip in clustered)
+        self._perform(self.machine.start(now, present=present, standby=self.settings.standby), now)
+        self._settle(now)
+
+    def run(self) -> None:
+        """Loop until told to stop or left alone."""
+        while not self.stopping:
+            deadline = self.deadline
+            self.step(deadline, self._wait(deadline))
+
+    def _wait(self, deadline: Nanos) -> frozenset[int]:
+        """Sleep until something is there or due; return what is there.
+
+        What came while we were at work is a flood's, or can wait: a round for each packet of a flood would take a core.
+        """
+        readers = [self.channel.fileno(), self.holder.netlink.fileno(), *self.voice.filenos()]
+        readers += self.watcher.sockets.filenos()
+        if self.voice.pestered or select.select(readers, (), (), 0)[0]:
+            select.select((), (), (), max(_BLINK, min(_BREATH, _until(deadline))))
+        return frozenset(select.select(readers, (), (), _until(deadline))[0])
+
+    @property
+    def deadline(self) -> Nanos:
+        """The next instant at which something is due."""
+        return min(
+            self.machine.deadline,
+            self.holder.keeper.deadline,
+            self.watcher.neighbourhood.deadline,
+            self.voice.deadline,
+            self._report_at,
+        )
+
+    def step(self, deadline: Nanos, ready: frozenset[int]) -> None:
+        """Do one round: packets first, then time, as the machine demands. Most rounds are one packet or one timer."""
+        now = clock.monotonic()
+        if now >= deadline:
+            self._lateness.observe(seconds(Nanos(now - deadline)))
+        self._perform(self.machine.awake(now), now)
+        others = ready.difference(self.voice.filenos())
+        self._hear(now)
+        if others:
+            self.holder.follow(now)
+            self._obey(now)
+        if others or now >= self.watcher.neighbourhood.deadline:
+            self._watch(now)
+        self.voice.open(now)
+        self._check_host(now, news=bool(others))
+        self._perform(self.machine.on_timer(now, drained=self.voice.drained), now)
+        self.holder.perform(self.holder.keeper.on_timer(now), now)
+        self._check_host(now)  # again: an address may just have been refused
+        self._settle(now)
+
+    def _watch(self, now: Nanos) -> None:
+        """Look at the neighbourhood: who answers, and who claims what is ours."""
+        link = self.holder.links.get(self.settings.interface)
+        mac = link.mac if link is not None else b""
+        if link is not None:
+            self.watcher.sockets.attach(link.name, link.index)
+        held = self.holder.keeper.held if self.machine.role is Role.MASTER else ()
+        for address in self.watcher.follow(held, mac, now):
+            self.holder.claimed_by_another(address, now)
+        self.watcher.on_timer(mac, now)
+        self.machine.witnessed = self.watcher.neighbourhood.witnessed(now)
+
+    def stop(self) -> None:
+        """Leave: addresses first, then the word to the peer."""
+        now = clock.monotonic()
+        self._perform(self.machine.stop(now), now)
+        self._report(now)
+        self.stopping = True
+
+    def _settle(self, now: Nanos) -> None:
+        """Adjust the lease to whether somebody could take over, and tell the supervisor what is new."""
+        peer = self.machine.peer
+        silent = now - max(peer.heard_at, self._started_at) > _LONE_AFTER
+        lone = silent or (peer.last is not None and peer.last.role is Role.STANDBY)
+        self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
+        theirs = (peer.last.role, peer.last.data, peer.last.digest) if peer.last is not None else None
+        state = (
+            self.machine.role,
+            self.machine.epoch,
+            self.machine.all_faults(),
+            lone,
+            peer.hears_us(now),
+            theirs,
+            self.machine.witnessed,
+            self.watcher.neighbourhood.confirmed_after,
+            self.voice.alive(peer.patience, now),
+        )
+        if now >= self._report_at or state != self._reported:
+            self._reported = state
+            self._report(now)
+        for note in self.holder.notes:
+            self.channel.send(note)
+        self.holder.notes.clear()
+
+    def _hear(self, now: Nanos) -> None:
+        for heard in self.voice.receive(now):
+            match heard:
+                case Advert():
+                    self._perform(self.machine.on_advert(heard, now, self.voice.link.heard_us_at), now)
+                case Challenge():
+                    self.voice.send(self.machine.word(now, paced=False), now, heard)
+                case Dropped():
+                    self._perform(self.machine.on_bad_key(now), now)
+
+    # ---- effects
+
+    def _perform(self, actions: Iterable[Action], now: Nanos) -> None:
+        """Do what the machine wants, in its order. Telling the supervisor comes last: the link is waiting."""
+        for action in actions:
+            match action:
+                case Send(paced, copies):
+                    for _ in range(copies):
+                        self.voice.send(self.machine.word(now, paced=paced), now)
+                case Claim():
+                    self.holder.perform(self.holder.keeper.claim(now), now)
+                    self.watcher.neighbourhood.claimed((vip.address for vip in self.holder.keeper.vips), now)
+                case Release():
+                    self.holder.perform(self.holder.keeper.release(), now)
+                    self.watcher.neighbourhood.released()
+                case Changed():
+                    self._outbox.append(self._role_change(action, now))
+        for message in self._outbox:
+            self.channel.send(message)
+        self._outbox.clear()
+
+    def _role_change(self, change: Changed, now: Nanos) -> messages.RoleChange:
+        took = clock.monotonic() - now if change.new is Role.MASTER else 0
+        return messages.RoleChange(
+            now, change.old, change.new, change.reason, self.machine.epoch, change.detail, change.silent, took
+        )
+
+    def _check_host(self, now: Nanos, *, news: bool = False) -> None:
+        """Tell the machine what is wrong with links, addresses, the socket, and what health checks found."""
+        if not (news or self.holder.troubled or self.voice.fault != self._known_fault):
+            return
+        self._known_fault = self.voice.fault
+        watched = dict.fromkeys((self.settings.interface, *self.settings.track_interfaces))
+        found = {*self._health, *self.holder.faults(watched, self.voice.link.local, now)}
+        if self.voice.fault:
+            found.add(FaultNote(Fault.SOCKET, self.voice.fault))
+        self._perform(self.machine.set_faults(frozenset(found), now), now)
+
+    # ---- the supervisor
+
+    def _obey(self, now: Nanos) -> None:
+        """Do what the supervisor says; without it this node must not go on."""
+        for message in self.channel.receive():
+            match message:
+                case messages.Command():
+                    self._command(message, now)
+                case messages.Floating(vips):
+                    self.holder.perform(self.holder.keeper.set_vips(floating_vips(vips)), now)
+                case messages.Health(failing):
+                    self._health = frozenset(FaultNote(Fault.CHECK, ": ".join(one)) for one in failing)
+                case messages.Data(epoch, generation, digest):
+                    self.machine.data = DataVersion(epoch, generation)
+                    self.voice.digest = digest_bytes(digest)
+                case _:
+                    self._garbled += 1
+        if self.channel.closed and not self.stopping:
+            self.stop()
+
+    def _command(self, command: messages.Command, now: Nanos) -> None:
+        refusal = ""
+        match command.verb:
+            case "failover":
+                refusal, actions = self.machine.failover(now, force=command.force)
+                self._perform(actions, now)
+            case "standby":
+                self._perform(self.machine.standby(now), now)
+            case "online":
+                self._perform(self.machine.online(now, force=command.force), now)
+            case "stop":
+                self.stop()
+            case _:
+                refusal = f"unknown command {command.verb}"
+        self.channel.send(messages.CommandResult(command.ident, not refusal, refusal))
+
+    def _report(self, now: Nanos) -> None:
+        self._report_at = Nanos(now + _REPORT_EVERY)
+        found = election_report(self.machine, self.voice, self.holder, self.watcher, now)
+        found.counters["channel_dropped"] = self.channel.dropped
+        found.counters["channel_garbled"] = self.channel.garbled + self._garbled
+        lateness = {"counts": self._lateness.counts, "total": self._lateness.total}
+        self.channel.send(replace(found, lateness=lateness, realtime=self.realtime))
+
+
+def floating_vips(rows: list[list[Any]]) -> tuple[Vip, ...]:
+    """Return what `Settings.vips` and `Floating.vips` hold."""
+    return tuple(Vip(ip_address(address), prefix, interface, label) for address, prefix, interface, label in rows)
+
+
+def digest_bytes(hexadecimal: str) -> bytes:
+    """Return a tree's digest as it goes into packets; zeros for none."""
+    return bytes.fromhex(hexadecimal).ljust(32, b"\0")[:32]
+
+
+def _until(deadline: Nanos) -> float:
+    return max(0.0, seconds(Nanos(deadline - clock.monotonic())))

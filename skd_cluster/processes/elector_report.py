@@ -1,0 +1,69 @@
+"""The elector's report: all it knows, once a second and after each change, for status, metrics and the journal."""
+
+from typing import Any
+
+from skd_cluster.core import messages
+from skd_cluster.core.election import ElectionMachine
+from skd_cluster.core.model import Nanos, Role
+from skd_cluster.processes.advertiser import Advertiser
+from skd_cluster.processes.holder import AddressHolder
+from skd_cluster.processes.watcher import NeighbourWatcher
+
+
+def election_report(
+    machine: ElectionMachine, voice: Advertiser, holder: AddressHolder, watcher: NeighbourWatcher, now: Nanos
+) -> messages.ElectorReport:
+    """Return the report, but for what the loop itself knows: its lateness, its scheduling, its channel."""
+    counters = dict(voice.counters)
+    counters["lease_renewals"] = holder.renewals
+    counters["foreign_arp"] = watcher.neighbourhood.foreign
+    counters["foreign_addresses"] = holder.foreign
+    alive = voice.alive(machine.peer.patience, now)
+    return messages.ElectorReport(
+        at=now,
+        role=machine.role,
+        since=machine.since,
+        reason=machine.reason,
+        detail=_detail(machine),
+        epoch=machine.epoch,
+        faults=[[note.fault, note.detail] for note in sorted(machine.all_faults())],
+        peer={"address": str(voice.link.remote), **_peer(machine, now)},
+        addresses=[
+            {"address": str(vip.address), "interface": vip.interface, "held": vip.address in holder.keeper.held}
+            for vip in holder.keeper.vips
+        ],
+        counters=counters,
+        jitter={"counts": voice.jitter.counts, "total": voice.jitter.total},
+        lateness={"counts": [], "total": 0.0},
+        realtime=False,
+        confirmed=watcher.neighbourhood.confirmed_after,
+        links=[
+            {"name": path.name, "alive": heard, "fault": path.fault}
+            for path, heard in zip(voice.paths, alive, strict=True)
+        ],
+    )
+
+
+def _detail(machine: ElectionMachine) -> str:
+    if machine.witnessed or machine.role is Role.MASTER:
+        return ""
+    return "no witness answers: without one this node does not take over by itself"
+
+
+def _peer(machine: ElectionMachine, now: Nanos) -> dict[str, Any]:
+    peer = machine.peer
+    known: dict[str, Any] = {
+        "alive": peer.alive(now),
+        "hears_us": peer.hears_us(now),
+        "heard_at": peer.heard_at,
+    }
+    if peer.last is not None:
+        known |= {
+            "role": peer.last.role,
+            "epoch": peer.last.epoch,
+            "data_epoch": peer.last.data.epoch,
+            "generation": peer.last.data.generation,
+            "digest": peer.last.digest.hex(),
+            "version": ".".join(str(part) for part in peer.last.release),
+        }
+    return known
