@@ -87,7 +87,7 @@ class ReplicationMachine:
         self.link = Link.DOWN
         self.totals = Totals()
         self._limits = limits
-        self._troubles = Troubles(jitter)
+        self.troubles = Troubles(jitter)
         self._settling = Settling()
         self._ours: Manifest | None = None
         self._unknown: frozenset[str] = frozenset()
@@ -108,11 +108,6 @@ class ReplicationMachine:
         self._guard = DeletionGuard(limits.max_delete)
 
     # --- what others may know ------------------------------------------------------------
-
-    @property
-    def last_error(self) -> str:
-        """What is wrong, in words; empty when nothing is."""
-        return self._troubles.last
 
     @property
     def in_sync(self) -> bool:
@@ -154,7 +149,7 @@ class ReplicationMachine:
         """Compare everything, without waiting for a retry."""
         if allow_delete:
             self._guard.allow()
-        self._troubles.impatient(now)
+        self.troubles.impatient(now)
         self._look = True
         if self.link is not Link.SENDING:
             self._theirs = None
@@ -185,7 +180,7 @@ class ReplicationMachine:
         self._rest(Link.READY)
         self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
         words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
-        return [*self._troubles.tell("peer_newer", words, now)]
+        return [*self.troubles.tell("peer_newer", words, now)]
 
     def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
         """Learn what the peer holds."""
@@ -210,7 +205,7 @@ class ReplicationMachine:
             self._look_at = Nanos(now + LOOK_AGAIN)
         actions: list[Action] = []
         for key, words in unreadable.items():
-            actions += self._troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
+            actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
         actions += self._number()
         return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
 
@@ -305,7 +300,7 @@ class ReplicationMachine:
             self._since = None
             return self._well()
         if self._guard.holds(plan, self._theirs, now):
-            return [*self._troubles.tell("max_delete", self._guard.words(plan, self._theirs), now)]
+            return [*self.troubles.tell("max_delete", self._guard.words(plan, self._theirs), now)]
         batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
@@ -320,11 +315,11 @@ class ReplicationMachine:
 
     def _well(self) -> list[Action]:
         """Forget what was wrong: all is well again, except what cannot be read."""
-        self._troubles.over()
+        self.troubles.over()
         self._guard.settle()
-        return [] if self._unreadable else [*self._troubles.forget()]
+        return [] if self._unreadable else [*self.troubles.forget()]
 
     def _failed(self, result: str, kind: str, text: str, now: Nanos) -> list[Action]:
         self.totals.runs[result] += 1
-        self._retry_at = Nanos(now + self._troubles.wait())
-        return [*self._troubles.tell(kind, text, now)]
+        self._retry_at = Nanos(now + self.troubles.wait())
+        return [*self.troubles.tell(kind, text, now)]

@@ -96,7 +96,7 @@ class Teller:
                 pending_since=since or 0,
                 lag_seconds=self._last_lag if since is None else seconds(Nanos(now - since)),
                 last_success=self._last_success,
-                last_error=machine.last_error,
+                last_error=machine.troubles.last,
                 data_epoch=machine.version.epoch,
                 generation=machine.version.generation,
                 digest=machine.digest,

@@ -89,6 +89,7 @@ class Monitor:
     _bounds: Bounds = field(init=False)
     _seen: tuple[object, ...] = ()
     _undecided: bool = False
+    _claims: int = 0
 
     def __post_init__(self) -> None:
         """Derive the bounds of this world."""
@@ -145,6 +146,8 @@ class Monitor:
             self.fail(f"two-masters: for {lasted} ns, bound {bound}")
 
     def _judge_holders(self, now: Nanos) -> None:
+        if any(node.address.until == FAR and not node.active for node in self.nodes):
+            return  # frozen or killed before it decided: nobody has leased what it found
         ended = Nanos(min(now, *(node.address.until for node in self.nodes)))
         self.longest_two_holders = max(self.longest_two_holders, self.holders.lasted(ended))
         lasted = self.holders.lasted(ended, after=self.world.clean_since or now)
@@ -181,7 +184,7 @@ class Monitor:
             self._check_node(a, b, now)
         if b.ran:
             self._check_node(b, a, now)
-        seen = (a.role, b.role, a.witnessed, b.witnessed)
+        seen = (a.role, b.role, a.witnessed, b.witnessed, a.claims, b.claims)
         if seen != self._seen:
             self._seen = seen
             self._turn(now)
@@ -198,6 +201,10 @@ class Monitor:
             self.starting[node.name].be(undecided, now)
             self._undecided |= undecided
         self.masters.be(masters == 2, now)
+        claims = self.world.a.claims + self.world.b.claims
+        if claims != self._claims:  # somebody is master, or was for as long as its kernel took to refuse
+            self._claims = claims
+            self.nobody.be(False, now)
         self.nobody.be(masters == 0, now)
 
     def _check_node(self, node: Node, other: Node, now: Nanos) -> None:

