@@ -198,6 +198,8 @@ class ElectionMachine:
         if advert.role is Role.MASTER:
             self.epoch = max(self.epoch, advert.epoch)
             return self._become(Role.BACKUP, Reason.PEER_MASTER, now)
+        if not self.peer.hears_us(now):
+            return []  # made before we slept: somebody may be master since
         # A backup that has met us first waits for us by the same rule; one that has lost its master waits anyway.
         undecided = advert.role in (Role.INIT, Role.BACKUP) and not advert.resigns
         if undecided and not self._claimant.goes_first(advert):

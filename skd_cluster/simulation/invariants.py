@@ -146,8 +146,6 @@ class Monitor:
             self.fail(f"two-masters: for {lasted} ns, bound {bound}")
 
     def _judge_holders(self, now: Nanos) -> None:
-        if any(node.address.until == FAR and not node.active for node in self.nodes):
-            return  # frozen or killed before it decided: nobody has leased what it found
         ended = Nanos(min(now, *(node.address.until for node in self.nodes)))
         self.longest_two_holders = max(self.longest_two_holders, self.holders.lasted(ended))
         lasted = self.holders.lasted(ended, after=self.world.clean_since or now)
@@ -188,7 +186,8 @@ class Monitor:
         if seen != self._seen:
             self._seen = seen
             self._turn(now)
-        self.holders.be(a.address.until > now and b.address.until > now, now)
+        two = a.address.until > now and b.address.until > now
+        self.holders.be(two and not self._unleased(a) and not self._unleased(b), now)
 
     def _turn(self, now: Nanos) -> None:
         masters = 0
@@ -228,6 +227,10 @@ class Monitor:
         if machine.epoch < node.highest_epoch:
             self.fail(f"epoch: {node.name}'s fell to {machine.epoch}")
         node.highest_epoch = machine.epoch
+
+    def _unleased(self, node: Node) -> bool:
+        """Whether it was frozen or killed before it decided: nobody has leased what it found."""
+        return node.address.until == FAR and not node.active
 
     # ---- the end
 
