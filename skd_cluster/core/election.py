@@ -1,4 +1,4 @@
-"""Who is master: the state machine. Events and `now` in, actions out; the whole decision is in this file.
+"""Who is master: the state machine. Events and `now` in, actions out; every decision is in this file.
 
     INIT ──► BACKUP ◄──► MASTER          any ──► FAULT ──► BACKUP        any ──► STANDBY ──► BACKUP
 
@@ -6,81 +6,25 @@ The caller's duties: call `awake` first after each wait, hand over every packet 
 asked to judge silence, perform the actions in order, and call `on_timer` at or after `deadline`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from skd_cluster.core.actions import Action, Changed, Claim, Identity, Release, Send, Word
+from skd_cluster.core.actions import Action, Claim, Send
 from skd_cluster.core.model import (
     MILLISECOND,
     NEVER,
-    DataVersion,
     FaultNote,
     Nanos,
     Reason,
     Role,
 )
-from skd_cluster.core.otherkey import OtherKey
-from skd_cluster.core.peerview import PeerView
-from skd_cluster.core.precedence import Claimant, epoch_above
-from skd_cluster.core.rivalry import Rivalry
-from skd_cluster.core.silence import Silence
+from skd_cluster.core.standing import Standing
 from skd_cluster.core.timers import FAR, next_paced
 from skd_cluster.core.wire import Advert, Flag
 
 
 @dataclass(slots=True)
-class ElectionMachine:
+class ElectionMachine(Standing):
     """One node's half of the election. Pure: no clock, no chance, no IO; it never raises on what a peer says."""
-
-    me: Identity
-    epoch: int = 0
-    data: DataVersion = field(default_factory=DataVersion)
-    role: Role = Role.INIT
-    since: Nanos = NEVER
-    reason: Reason = Reason.START
-    faults: frozenset[FaultNote] = frozenset()
-    peer: PeerView = field(init=False)
-    _present: bool = False
-    witnessed: bool = True
-    """Whether a witness answers; the caller's to keep true. Without one nobody is master without a peer."""
-    _silence: Silence = field(init=False)
-    """INIT: when to decide alone. BACKUP: when the master counts as lost."""
-    _send_at: Nanos = FAR
-    _awake_at: Nanos = NEVER
-    _resigned_until: Nanos = NEVER
-    _other_key: OtherKey = field(default_factory=OtherKey)
-    _blind: bool = False
-    """Promoted without having followed a master or met a peer that could be one: newer configuration may come back."""
-    _rivalry: Rivalry = field(default_factory=Rivalry)
-    _asking: bool = False
-    """Was master and overslept: asks whether somebody took over."""
-    _excused: bool = False
-    """The silence was put down to our own pause once; a node that stutters must take over all the same."""
-
-    def __post_init__(self) -> None:
-        """Know nothing of the peer yet."""
-        self.peer = PeerView(self.me)
-        self._silence = Silence(self.me.probing)
-
-    # ---- what the caller reads
-
-    @property
-    def deadline(self) -> Nanos:
-        """The next instant at which `on_timer` has something to do."""
-        return min(self._send_at, self._silence.deadline, self._other_key.deadline)
-
-    def word(self, now: Nanos, *, paced: bool) -> Word:
-        """Return what to say now."""
-        flags = Flag.PACED if paced else Flag(0)
-        if now < self._resigned_until:
-            flags |= Flag.RESIGNED
-        if self.role is Role.INIT and self._present:
-            flags |= Flag.PRESENT
-        if self._asking or self._silence.polling:
-            flags |= Flag.POLL
-        if self._wants_mastership(now):
-            flags |= Flag.WANTED
-        priority = 0 if Flag.RESIGNED in flags else self.me.priority
-        return Word(priority, self.role, flags, self.epoch, self.data)
 
     # ---- events
 
@@ -207,10 +151,6 @@ class ElectionMachine:
         self._blind = advert.role in (Role.FAULT, Role.STANDBY)
         return self._promote(self._claimant.reason(advert), now)
 
-    @property
-    def _claimant(self) -> Claimant:
-        return Claimant(self.me, self.data, self._present)
-
     def _follow(self, advert: Advert, now: Nanos) -> list[Action]:
         """BACKUP has heard its peer."""
         if advert.role is Role.MASTER:
@@ -291,63 +231,7 @@ class ElectionMachine:
             return self._recover(now)
         return []
 
-    def all_faults(self) -> frozenset[FaultNote]:
-        """Everything that keeps this node from being master, the peer's other key included."""
-        return self.faults | self._other_key.faults
-
     def _recover(self, now: Nanos) -> list[Action]:
         if self.role is not Role.FAULT or self.all_faults():
             return []
         return self._become(Role.BACKUP, Reason.RECOVERED, now)
-
-    def _wants_mastership(self, now: Nanos) -> bool:
-        master = self.peer.last
-        if self.role is not Role.BACKUP or master is None or master.role is not Role.MASTER:
-            return False
-        return now - self.since >= self.me.preempt_delay and self._claimant.wants_mastership(master)
-
-    # ---- the doors
-
-    def _promote(self, reason: Reason, now: Nanos, silent: Nanos = NEVER) -> list[Action]:
-        """Become MASTER. Never with a fault: such a node stays in INIT or BACKUP no longer than its fault is known."""
-        self.epoch = epoch_above(max(self.epoch, self.peer.epoch, self.data.epoch), self.me)
-        return [*self._become(Role.MASTER, reason, now, silent=silent), Send()]
-
-    def _leave(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
-        """Go where no mastership is possible; a master says goodbye."""
-        if self.role is Role.MASTER:
-            return self._resign(role, reason, now, detail)
-        return self._become(role, reason, now, detail)
-
-    def _resign(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:
-        """Give the addresses up first and say so then: two copies, and each hello repeats it until somebody is master."""
-        actions = self._become(role, reason, now, detail)
-        self._resigned_until = self._silence.judge_at  # FAR for those who cannot take it back
-        return [*actions, Send(copies=2)]
-
-    def _raise_epoch(self, seen: int) -> list[Action]:
-        """Raise a master's epoch above every other one, or its replication would be refused."""
-        self.epoch = epoch_above(max(self.epoch, seen), self.me)
-        return [Changed(self.role, self.role, Reason.RIVAL_WON)]
-
-    def _adopt(self, seen: int) -> list[Action]:
-        """Follow an epoch, and have it remembered: a restart must not fall behind what was followed."""
-        if seen <= self.epoch:
-            return []
-        self.epoch = seen
-        return [Changed(self.role, self.role, self.reason)]
-
-    def _become(
-        self, new: Role, reason: Reason, now: Nanos, detail: str = "", *, silent: Nanos = NEVER
-    ) -> list[Action]:
-        """Assign the role, arm its timer, settle the addresses: the only door."""
-        old, self.role = self.role, new
-        self.since, self.reason = now, reason
-        self._resigned_until = NEVER
-        self._rivalry.over()
-        self._excused = False
-        self._blind = self._blind and new is Role.MASTER
-        self._asking = self._asking and new is Role.BACKUP
-        self._silence.wait(Nanos(now + self.peer.patience) if new is Role.BACKUP else FAR)
-        ownership = Claim() if new is Role.MASTER else Release()
-        return [ownership, Changed(old, new, reason, detail, silent)]

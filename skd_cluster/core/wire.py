@@ -5,6 +5,7 @@ import hmac
 import struct
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from skd_cluster.core.model import DataVersion, DropReason, IPAddress, Nanos, Role
@@ -80,14 +81,41 @@ def derive_key(password: bytes, cluster_id: int) -> bytes:
     return hashlib.scrypt(password, salt=b"skd-cluster 1 %d" % cluster_id, n=1 << 14, r=8, p=1, dklen=32)
 
 
+@lru_cache(maxsize=16)
 def sender_bytes(address: IPAddress) -> bytes:
     """Return 16 bytes for an address, IPv4 as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2)."""
     return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
 
 
+@lru_cache(maxsize=16)
 def _sender(raw: bytes) -> IPAddress:
     found = IPv6Address(raw)
     return found.ipv4_mapped or found
+
+
+@lru_cache(maxsize=16)
+def _flags(raw: int) -> Flag:
+    return Flag(raw & _KNOWN_FLAGS)
+
+
+@lru_cache(maxsize=8)
+def _padded(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """Return SHA-256 after the inner and the outer pad of a key of at most 64 bytes (RFC 2104 section 2)."""
+    block = key.ljust(64, b"\0")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in block)), hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+
+def sign(key: bytes, body: bytes) -> bytes:
+    """Return HMAC-SHA256 of the body.
+
+    By hand, because it is most of what a packet costs: OpenSSL looks its algorithm up anew in each `hmac.digest`, 68 us for
+    a process that has just been woken, against 33 us for two copies of what is the same for each packet.
+    """
+    begun, ending = _padded(key)
+    inner, outer = begun.copy(), ending.copy()
+    inner.update(body)
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 def checksum(data: bytes) -> int:
@@ -128,7 +156,7 @@ def encode(advert: Advert, key: bytes) -> bytes:
     fields = (_VERSION_AND_TYPE, advert.cluster_id, advert.priority, 0, centiseconds)
     total = checksum(_HEADER.pack(*fields, 0) + extension)
     body = _HEADER.pack(*fields, total) + extension
-    return body + hmac.digest(key, body, "sha256")
+    return body + sign(key, body)
 
 
 def decode(datagram: bytes, cluster_id: int, keys: tuple[bytes, ...]) -> Advert | Dropped:
@@ -150,7 +178,7 @@ def decode(datagram: bytes, cluster_id: int, keys: tuple[bytes, ...]) -> Advert 
     if vrid != cluster_id:
         return Dropped(DropReason.FOREIGN_CLUSTER)
     body, mac = datagram[:-_MAC], datagram[-_MAC:]
-    if not any(hmac.compare_digest(hmac.digest(key, body, "sha256"), mac) for key in keys):
+    if not any(hmac.compare_digest(sign(key, body), mac) for key in keys):
         return Dropped(DropReason.BAD_KEY)
     return _advert(vrid, priority, datagram)
 
@@ -182,7 +210,7 @@ def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
         cluster_id=vrid,
         priority=priority,
         role=Role(role),
-        flags=Flag(flags & _KNOWN_FLAGS),
+        flags=_flags(flags),
         interval=Nanos(microseconds * _MICROSECOND),
         dead_ratio=dead_ratio,
         release=(release[0], release[1], release[2]),

@@ -4,6 +4,7 @@ Run by the supervisor when the elector died, and by systemd when the whole servi
 """
 
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from skd_cluster import __version__
@@ -14,26 +15,20 @@ from skd_cluster.config.load import load
 from skd_cluster.config.schema import Config
 from skd_cluster.core import wire
 from skd_cluster.core.lastword import COUNTER_LEAP, LastWord
-from skd_cluster.core.model import ExitCode, Role
+from skd_cluster.core.model import ExitCode, Role, Vip
 from skd_cluster.core.netlink import FOREVER
 from skd_cluster.core.wire import Advert, Flag
 
 PAGE_NAME = "elector.page"
 
 
-def release(config: Config) -> list[str]:
-    """Remove every leased floating address, then resign in the dead elector's name. Returns what was done, in words.
+def release(config: Config, vips: Iterable[Vip], key: bytes) -> list[str]:
+    """Remove every leased one of these addresses, then resign in the dead elector's name. Returns what was done, in words.
 
-    An address without a lifetime is not ours and stays: the product or the administrator put it there. Raises OSError.
+    An address without a lifetime is not ours and stays: the product or the administrator put it there. Reads no file but
+    the elector's page, and derives no key: the peer waits for this. Raises OSError.
     """
-    done = [f"removed {address}" for address in _remove_leased(config)]
-    page = config.run_dir / PAGE_NAME
-    word = read_page(page)
-    if word is not None and word.role is Role.MASTER:
-        _resign(config, word)
-        done.append(f"told {config.remote_ip} to take over")
-    page.unlink(missing_ok=True)  # said once: the session is over
-    return done
+    return [*_remove_leased(vips), *_resign(config, key)]
 
 
 def run(config_path: Path) -> ExitCode:
@@ -41,15 +36,16 @@ def run(config_path: Path) -> ExitCode:
     config = load(config_path).config
     if config is None:
         return ExitCode.CONFIG
-    for line in release(config):
+    key = wire.derive_key(config.password, config.cluster_id)
+    for line in release(config, floating_addresses(config).vips, key):
         print(line)  # noqa: T201 -- systemd puts it into the journal
     return ExitCode.OK
 
 
-def _remove_leased(config: Config) -> list[str]:
+def _remove_leased(vips: Iterable[Vip]) -> list[str]:
     netlink = open_netlink()
     try:
-        floating = {vip.address for vip in floating_addresses(config).vips}
+        floating = {vip.address for vip in vips}
         names = {link.index: link.name for link in netlink.links()}
         leased = [
             (seen.vip(names.get(seen.index, "")), seen.index)
@@ -57,33 +53,42 @@ def _remove_leased(config: Config) -> list[str]:
             if seen.address in floating and seen.lifetime != FOREVER
         ]
         refused = {vip for vip, _ in netlink.remove(leased)}
-        return [str(vip) for vip, _ in leased if vip not in refused]
+        return [f"removed {vip}" for vip, _ in leased if vip not in refused]
     finally:
         netlink.close()
 
 
-def _resign(config: Config, word: LastWord) -> None:
-    """Say priority 0 twice, as the elector itself would have."""
-    key = wire.derive_key(config.password, config.cluster_id)
+def _resign(config: Config, key: bytes) -> list[str]:
+    """Say priority 0 twice, as the elector itself would have; not for one that was no master."""
+    page = config.run_dir / PAGE_NAME
+    word = read_page(page)
+    page.unlink(missing_ok=True)  # said once: the session is over
+    if word is None or word.role is not Role.MASTER:
+        return []
     family = socket.AF_INET if config.local_ip.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.bind((str(config.local_ip), 0))
         for copy in range(2):
-            advert = Advert(
-                cluster_id=config.cluster_id,
-                priority=0,
-                role=Role.FAULT,
-                flags=Flag.RESIGNED,
-                interval=config.advert_interval,
-                dead_ratio=config.dead_ratio,
-                release=wire.parse_release(__version__),
-                sender=config.local_ip,
-                session=word.session,
-                counter=word.counter + COUNTER_LEAP + copy,
-                echo_session=word.peer_session,
-                echo_counter=word.peer_counter,
-                epoch=word.epoch,
-                data=word.data,
-                digest=bytes(32),
-            )
-            sock.sendto(wire.encode(advert, key), (str(config.remote_ip), config.udp_port))
+            sock.sendto(_last_advert(config, word, copy, key), (str(config.remote_ip), config.udp_port))
+    return [f"told {config.remote_ip} to take over"]
+
+
+def _last_advert(config: Config, word: LastWord, copy: int, key: bytes) -> bytes:
+    advert = Advert(
+        cluster_id=config.cluster_id,
+        priority=0,
+        role=Role.FAULT,
+        flags=Flag.RESIGNED,
+        interval=config.advert_interval,
+        dead_ratio=config.dead_ratio,
+        release=wire.parse_release(__version__),
+        sender=config.local_ip,
+        session=word.session,
+        counter=word.counter + COUNTER_LEAP + copy,
+        echo_session=word.peer_session,
+        echo_counter=word.peer_counter,
+        epoch=word.epoch,
+        data=word.data,
+        digest=bytes(32),
+    )
+    return wire.encode(advert, key)

@@ -7,7 +7,6 @@ of the two dies the node gives up its addresses, resigns and exits, for systemd 
 import os
 import signal
 import socket
-from importlib import import_module
 from pathlib import Path
 
 from skd_cluster import __version__
@@ -37,6 +36,7 @@ from skd_cluster.core.model import ExitCode, Nanos, nanos
 from skd_cluster.core.status import Applied, Board, Snapshot
 from skd_cluster.core.supervision import Liveness
 from skd_cluster.processes.loop import Loop, watch_signals
+from skd_cluster.processes.release import release
 from skd_cluster.processes.supervisor_checks import CheckRunner
 from skd_cluster.processes.supervisor_children import Child, Keeper
 from skd_cluster.processes.supervisor_control import Desk
@@ -84,6 +84,7 @@ class Supervisor:
         self._notes = NoteLog(journal)
         self._watch = Watch(journal, board, self._liveness, self._status_file)
         self._metrics = MetricsKeeper(config, journal, board)
+        self._key = b""  # the elector's, to speak for it should it die
         self._result = ExitCode.OK
 
     # ---- its life
@@ -116,9 +117,9 @@ class Supervisor:
         first = settings_for(
             self._config, self._floating.vips, epoch=snapshot.epoch, data=snapshot.data, standby=standby
         )
-        self._journal.log(
-            "started", f"skd-cluster {__version__} starts on {snapshot.node}", peer=self._config.remote_ip
-        )
+        text = f"skd-cluster {__version__} starts on {snapshot.node}"
+        self._journal.log("started", text, peer=self._config.remote_ip)
+        self._key = bytes.fromhex(first.keys[0])
         try:
             self._elector.start(first)
         except OSError as error:
@@ -183,8 +184,7 @@ class Supervisor:
     def _release(self, why: str) -> None:
         """Do the dead elector's last duties: no address of ours here, and the peer knows."""
         try:
-            # Imported only now: it opens what a healthy supervisor never needs.
-            done: list[str] = import_module("skd_cluster.processes.release").release(self._config)
+            done = release(self._config, self._floating.vips, self._key)
         except OSError as error:
             self._journal.log("elector_lost", f"{why}; addresses could not be released: {error}", "crit")
             return

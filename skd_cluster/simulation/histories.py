@@ -127,7 +127,8 @@ class Troublemaker:
             world.run_to(Nanos(min(until, world.now + nanos(pause))))
 
     def _path(self) -> int | None:
-        return self.chance.choice((None, *range(len(self.world.cables))))
+        number = self.chance.randint(-1, len(self.world.cables) - 1)
+        return None if number < 0 else number
 
     def _lose(self, _: str) -> None:
         self.world.lose(self.chance.choice((0.1, 0.3, 0.7)), self._path())

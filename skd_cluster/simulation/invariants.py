@@ -86,10 +86,11 @@ class Monitor:
     longest_no_master: Nanos = NEVER
     longest_two_masters: Nanos = NEVER
     longest_two_holders: Nanos = NEVER
+    needless: int = 0
+    """How often a second master began although both nodes ran and a packet could have come through."""
     _bounds: Bounds = field(init=False)
     _seen: tuple[object, ...] = ()
     _undecided: bool = False
-    _claims: int = 0
 
     def __post_init__(self) -> None:
         """Derive the bounds of this world."""
@@ -161,8 +162,10 @@ class Monitor:
 
     def _judge_nobody(self, now: Nanos) -> None:
         bound = self.bounds.no_master
+        # Also a word that was followed by a resignation in the same round, since the kernel refused the address.
+        last_word = max(node.ruled_at for node in self.nodes)
         for name, spell in self.decided.items():
-            lasted = self.nobody.lasted(now, after=spell.since)
+            lasted = self.nobody.lasted(now, after=max(spell.since, last_word))
             if lasted > self.longest_no_master:
                 self.longest_no_master = lasted
                 if lasted > bound:
@@ -182,7 +185,7 @@ class Monitor:
             self._check_node(a, b, now)
         if b.ran:
             self._check_node(b, a, now)
-        seen = (a.role, b.role, a.witnessed, b.witnessed, a.claims, b.claims)
+        seen = (a.role, b.role, a.witnessed, b.witnessed)
         if seen != self._seen:
             self._seen = seen
             self._turn(now)
@@ -199,11 +202,9 @@ class Monitor:
             undecided = role is Role.INIT and node.witnessed
             self.starting[node.name].be(undecided, now)
             self._undecided |= undecided
+        if masters == 2 and self.masters.since == FAR and any(not cable.severed for cable in self.world.cables):
+            self.needless += 1
         self.masters.be(masters == 2, now)
-        claims = self.world.a.claims + self.world.b.claims
-        if claims != self._claims:  # somebody is master, or was for as long as its kernel took to refuse
-            self._claims = claims
-            self.nobody.be(False, now)
         self.nobody.be(masters == 0, now)
 
     def _check_node(self, node: Node, other: Node, now: Nanos) -> None:

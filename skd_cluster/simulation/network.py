@@ -50,6 +50,7 @@ class Network:
         """What each node has heard, for replays."""
         self._events: list[tuple[Nanos, int, Callable[..., object], tuple[Any, ...]]] = []
         self._ties = 0
+        self._calmed = 0
 
     @property
     def wire(self) -> Cable:
@@ -60,6 +61,10 @@ class Network:
         """Have something happen later."""
         self._ties += 1
         heapq.heappush(self._events, (moment, self._ties, event, details))
+
+    def calm(self) -> None:
+        """Let nothing of what was begun happen any more: no flap, that is; packets fly on."""
+        self._calmed += 1
 
     def note(self, who: str, what: str) -> None:
         """Write a line of history."""

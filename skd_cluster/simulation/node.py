@@ -141,6 +141,8 @@ class Node:
     reigned: set[int] = field(default_factory=set)
     """The epochs in which this node was master, in all its runs."""
     believed_forgery: str = ""
+    ruled_at: Nanos = NEVER
+    """When it last said that it is master."""
     ran: bool = False
     """Whether its loop went round since somebody looked."""
 
@@ -250,6 +252,8 @@ class Node:
             data=word.data,
             digest=NO_DIGEST,
         )
+        if word.role is Role.MASTER:
+            self.ruled_at = now
         password = self.passwords[0]
         self.transmit(self.name, wire.encode(advert, key_of(password)) if self.signed else Sealed(advert, password))
 

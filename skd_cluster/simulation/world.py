@@ -40,7 +40,6 @@ class World(Network):
             for name in OTHER
         }
         self.a, self.b = self.nodes["a"], self.nodes["b"]
-        self._calmed = 0
         self.monitor = Monitor(self)
         if pair:
             self.start("a", present=True)
@@ -88,9 +87,8 @@ class World(Network):
         node.boot(self.now, self.random.randbytes(16), present=present, standby=standby)
         self.monitor.check()
 
-    def restart(self, name: str, *, keep_epoch: bool = True) -> None:
-        """Start it again with what is left in its kernel."""
-        self.start(name, keep_epoch=keep_epoch)
+    restart = start
+    """It finds what is left in its kernel and on its disk."""
 
     def pause(self, name: str, span: float, *, lossy: bool = False) -> None:
         """Do not run a node for a while; packets wait in its queue or, with `lossy`, are gone."""
@@ -148,10 +146,6 @@ class World(Network):
             out = Nanos(self.now + nanos(number * (up + down)))
             self.at(out, self._unplug, name, self._calmed)
             self.at(Nanos(out + nanos(down)), self._plug_in, name, self._calmed)
-
-    def calm(self) -> None:
-        """Let nothing of what was begun happen any more."""
-        self._calmed += 1
 
     def refuse(self, name: str) -> None:
         """Have the kernel refuse the floating address from now on."""

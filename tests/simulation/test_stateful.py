@@ -5,9 +5,34 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from skd_cluster.core.model import Role
+from skd_cluster.simulation.histories import mend
+from skd_cluster.simulation.node import Setup
 from skd_cluster.simulation.world import World
-from tests.simulation.test_hunt import SETUPS, mend
 
+SETUPS = (
+    (Setup(), Setup()),
+    (Setup(dead_ratio=6), Setup(dead_ratio=6)),
+    (Setup(interval=0.05), Setup(probing=True)),
+    (Setup(priority=120, preempt=True, preempt_delay=0.5), Setup()),
+    (Setup(dead_ratio=2), Setup(interval=0.1, dead_ratio=4)),
+)
+
+VERBS = [
+    "crash",
+    "kill",
+    "stop",
+    "fault",
+    "clear",
+    "standby",
+    "online",
+    "refuse",
+    "accept",
+    "blind",
+    "see",
+    "flap",
+    "spoof",
+    "replay",
+]
 names = st.sampled_from("ab")
 shares = st.sampled_from((0.1, 0.5, 0.9))
 
@@ -17,9 +42,9 @@ class Pair(RuleBasedStateMachine):
 
     world: World
 
-    @initialize(setup=st.sampled_from(SETUPS), seed=st.integers(0, 1000), pair=st.booleans())
-    def begin(self, setup: tuple, seed: int, *, pair: bool) -> None:
-        self.world = World(*setup, seed=seed, pair=pair)
+    @initialize(setup=st.sampled_from(SETUPS), seed=st.integers(0, 1000), pair=st.booleans(), paths=st.integers(1, 2))
+    def begin(self, setup: tuple, seed: int, paths: int, *, pair: bool) -> None:
+        self.world = World(*setup, seed=seed, pair=pair, paths=paths)
 
     @rule(span=st.sampled_from((0.0005, 0.001, 0.1, 0.2, 0.45, 0.7, 2.5)))
     def run(self, span: float) -> None:
@@ -29,7 +54,7 @@ class Pair(RuleBasedStateMachine):
     def start(self, name: str, *, present: bool, standby: bool) -> None:
         self.world.start(name, present=present and not self.world.nodes[name].runs, standby=standby)
 
-    @rule(name=names, how=st.sampled_from(("crash", "kill", "stop", "fault", "clear", "standby", "online")))
+    @rule(name=names, how=st.sampled_from(VERBS))
     def order(self, name: str, how: str) -> None:
         getattr(self.world, how)(name)
 
@@ -49,17 +74,13 @@ class Pair(RuleBasedStateMachine):
     def delay(self, most: float) -> None:
         self.world.delay(0.0005, most)
 
-    @rule(one_way=st.sampled_from(("", "a->b", "b->a")))
-    def cut(self, one_way: str) -> None:
-        self.world.cut(one_way=one_way)
+    @rule(one_way=st.sampled_from(("", "a->b", "b->a")), first=st.booleans())
+    def cut(self, one_way: str, *, first: bool) -> None:
+        self.world.cut(one_way=one_way, path=0 if first else None)
 
     @rule()
     def heal(self) -> None:
         self.world.heal()
-
-    @rule(name=names)
-    def replay(self, name: str) -> None:
-        self.world.replay(name)
 
     @precondition(lambda self: hasattr(self, "world") and Role.MASTER in (self.world.a.role, self.world.b.role))
     @rule(replicate=st.booleans())

@@ -95,7 +95,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="of steadiness; for steady 10 without it")
     tables = parser.add_argument_group("failover", "tables that compare with keepalived and ucarp")
     tables.add_argument("--full", action="store_true", help="many runs: hours")
-    tables.add_argument("--runs", type=int, help="of whatever needs a fresh pair")
+    tables.add_argument("--runs", type=int, help="of what needs a fresh pair")
+    tables.add_argument(
+        "--slow-runs", type=int, help="of what takes seconds each time: 1 s intervals, SIGSTOP, healing"
+    )
     tables.add_argument("--handovers", type=int, help="planned ones")
     tables.add_argument("--seconds", type=float, help="of listening for jitter and cost")
     tables.add_argument("--only", default=",".join(TABLES), metavar="NAME,...", help=f"of {', '.join(TABLES)}")
@@ -119,7 +122,7 @@ def main() -> int:
     if options.what == "steady":
         setup = Setup(options.interval, dead_ratio=options.dead_ratio, detection=options.detection)
         return 1 if report(Trouble(setup, options.hogs, options.loss), options.minutes or 10) else 0
-    chosen = {name: getattr(options, name) for name in ("runs", "handovers", "seconds", "minutes")}
+    chosen = {name: getattr(options, name) for name in ("runs", "slow_runs", "handovers", "seconds", "minutes")}
     effort = replace(FULL if options.full else Effort(), **{name: value for name, value in chosen.items() if value})
     return failover(effort, options.only.split(","), options.json, options.svg)
 

@@ -73,7 +73,7 @@ def all_processes(effort: Effort) -> Table:
     )
     for number in (signal.SIGKILL, signal.SIGSTOP):
         what = "kill -9" if number is signal.SIGKILL else "SIGSTOP"
-        overlap, astray = sampled(partial(_everything, number), (*PAIR, Ucarp.name), effort.runs, 2)
+        overlap, astray = sampled(partial(_everything, number), (*PAIR, Ucarp.name), effort.slow_runs, 2)
         table.rows.append(Row(f"{what}: two holders", "s", overlap, (Limit("max", VIP_LEASE + 0.5),)))
         table.rows.append(Row(f"{what}: probes astray", "%", astray, (Limit("max", 0),)))
     return table

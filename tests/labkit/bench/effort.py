@@ -7,16 +7,18 @@ from dataclasses import dataclass
 class Effort:
     """The default shows each table within minutes; `--full` is for numbers to be believed."""
 
-    runs: int = 3
-    """Of everything that ends a service, each with a fresh pair."""
+    runs: int = 2
+    """Of what is over in a moment, each with a fresh pair."""
+    slow_runs: int = 1
+    """Of what one has to look at for seconds."""
     handovers: int = 10
     """Planned ones, within one pair."""
-    seconds: float = 6
+    seconds: float = 5
     """Of listening to advertisements, and of watching the processor."""
-    minutes: float = 0.1
+    minutes: float = 0.05
     """Of steadiness."""
     long: bool = False
     """Longer partitions and more intervals."""
 
 
-FULL = Effort(runs=20, handovers=100, seconds=60, minutes=10, long=True)
+FULL = Effort(runs=20, slow_runs=20, handovers=100, seconds=60, minutes=10, long=True)

@@ -18,7 +18,7 @@ def healing(effort: Effort) -> Table:
     """After five seconds and, when there is time, after twenty."""
     table = Table("Healing of a partition", "At 100 ms. The client reaches both nodes all the time.")
     for seconds in (5, 20) if effort.long else (5,):
-        settling, blind = sampled(partial(_healed, seconds), (OURS, YARDSTICK), effort.runs, 2)
+        settling, blind = sampled(partial(_healed, seconds), (OURS, YARDSTICK), effort.slow_runs, 2)
         what = f"after {seconds} s"
         table.rows.append(Row(f"{what}: until one node holds the address", "intervals", settling, (Limit("max", 2),)))
         table.rows.append(Row(f"{what}: client's blackout", "ms", blind, (Limit("p99", 50),)))

@@ -34,7 +34,6 @@ class Trouble:
 
 
 TROUBLES: Final = (
-    Trouble(Setup(0.1), hogs=8),
     Trouble(Setup(0.01), hogs=8),
     Trouble(Setup(0.1, dead_ratio=6), loss=10),
     Trouble(Setup(0.1, detection="probing"), hogs=8, loss=5),

@@ -40,7 +40,7 @@ def terminate(stage: Stage) -> None:
 
 
 def hand_over(stage: Stage) -> None:
-    """As the peer's manual says."""
+    """By the gentlest means there is."""
     stage.peer.planned(stage.lb1)
 
 
@@ -54,7 +54,7 @@ def power_loss(effort: Effort) -> Table:
         table.rows.append(Row(setup.text, "ms", found, PATIENT))
         limits = PROBING if interval == INTERVALS[0] else ()
         table.rows.append(Row(f'{setup.text}, `detection="probing"`', "ms", found | probing, limits))
-    (found,) = sampled(partial(once, Setup(1), lose_power), ALL, max(1, effort.runs // 3))
+    (found,) = sampled(partial(once, Setup(1), lose_power), ALL, effort.slow_runs)
     table.rows.append(Row("1 s", "ms", found, PATIENT))
     return table
 
@@ -65,7 +65,7 @@ def sigterm(effort: Effort) -> Table:
     for interval in INTERVALS:
         (found,) = sampled(partial(once, Setup(interval), terminate), PAIR, effort.runs)
         table.rows.append(Row(Setup(interval).text, "ms", found, GENTLE))
-    (found,) = sampled(partial(once, Setup(1), terminate), ALL, max(1, effort.runs // 3))
+    (found,) = sampled(partial(once, Setup(1), terminate), ALL, effort.slow_runs)
     table.rows.append(Row("1 s", "ms", found, GENTLE))
     return table
 
@@ -81,8 +81,9 @@ def planned(effort: Effort) -> Table:
         setup = Setup(interval)
         found = {name: list(there_and_back(name, setup, effort.handovers)) for name in PAIR}
         table.rows.append(Row(setup.text, "ms", found, GENTLE))
-    (found,) = sampled(partial(once, Setup(1), hand_over), ALL, max(1, effort.runs // 3))
-    table.rows.append(Row("1 s", "ms", found, GENTLE))
+    if effort.long:
+        (found,) = sampled(partial(once, Setup(1), hand_over), ALL, effort.slow_runs)
+        table.rows.append(Row("1 s", "ms", found, GENTLE))
     return table
 
 

@@ -180,3 +180,18 @@ def test_property_addresses_are_put_only_while_they_are_to_be_held(events: list[
             assert not actions
         if keeper.hold is Hold.HOLD:
             assert keeper.deadline <= now + SECOND // 2 or what != "timer"
+
+
+@pytest.mark.parametrize("hold", [Hold.KEEP, Hold.DROP])
+def test_new_floating_addresses_of_a_node_that_holds_none_put_nothing(keeper: AddressKeeper, hold: Hold) -> None:
+    keeper.hold = hold
+    assert keeper.set_vips((VIP,)) == []
+    assert keeper.vips == (VIP,)
+
+
+def test_foreign_claim_is_answered_once_a_second_and_only_by_the_holder(keeper: AddressKeeper) -> None:
+    assert keeper.contested(VIP.address, at(0)) == []
+    holding(keeper)
+    assert keeper.contested(VIP.address, at(1)) == [Announce(VIP)]
+    assert keeper.contested(VIP.address, at(1.999)) == []
+    assert keeper.contested(VIP.address, at(2)) == [Announce(VIP)]

@@ -164,3 +164,16 @@ def test_sleep_is_measured_by_the_peers_own_dead_ratio() -> None:
     machine.on_advert(advert(Role.BACKUP, dead_ratio=6), NOW, NOW)
     machine.on_timer(NOW)
     assert machine.awake(Nanos(NOW + nanos(1.2) + 1))[1].reason is Reason.PAUSED
+
+
+def test_planned_failover_waits_for_the_newest_configuration_unless_forced() -> None:
+    machine = master(data=DataVersion(1, 2))
+    machine.on_advert(advert(Role.BACKUP, counter=3, data=DataVersion(1, 1)), NOW, NOW)
+    refusal, actions = machine.failover(NOW)
+    assert refusal.startswith("the peer does not have the newest configuration")
+    assert actions == []
+    machine.on_advert(advert(Role.BACKUP, counter=4, data=DataVersion(1, 2)), NOW, NOW)
+    assert machine.failover(NOW)[0] == ""
+    again = master(data=DataVersion(1, 2))
+    again.on_advert(advert(Role.BACKUP, counter=3, data=DataVersion(1, 1)), NOW, NOW)
+    assert again.failover(NOW, force=True)[0] == ""

@@ -148,3 +148,26 @@ def test_property_no_bytes_raise(data: bytes) -> None:
     parse_neighbour(data)
     parse_neighbour(bytes((136,)) + data)
     is_echo_reply(4, data, 1)
+
+
+def test_an_option_without_a_size_ends_a_neighbour_advertisement() -> None:
+    """It would be read for ever."""
+    message = neighbour_advertisement(VIP6, THEIRS)[54:78] + bytes(8)
+    assert parse_neighbour(message) is None
+
+
+def test_without_a_gateway_and_a_witness_nobody_is_asked() -> None:
+    lone = Neighbourhood((), (), frozenset((OURS,)))
+    lone.start(at(0))
+    lone.claimed([VIP], at(0))
+    assert lone.on_timer(at(1)) == []
+    assert lone.deadline > at(10**6)
+
+
+def test_our_own_neighbour_advertisement_is_no_foreign_claim(around: Neighbourhood) -> None:
+    own, foreign = (parse_neighbour(neighbour_advertisement(VIP6, mac)[54:]) for mac in (OURS, THEIRS))
+    assert own is not None
+    assert foreign is not None
+    assert around.neighbour(own, [VIP6], at(0)) is None
+    assert around.neighbour(foreign, [VIP6], at(0)) == VIP6
+    assert around.foreign == 1

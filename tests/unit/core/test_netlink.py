@@ -74,3 +74,19 @@ def test_property_nothing_the_kernel_could_say_raises(datagram: bytes) -> None:
 @given(st.binary(max_size=200), st.sampled_from([2, 3, 16, 17, 20, 21]))
 def test_property_a_garbled_body_does_not_raise(body: bytes, kind: int) -> None:
     list(parse(struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body))
+
+
+def test_dumps_ask_for_every_family() -> None:
+    # rtnetlink(7): ifaddrmsg has 8 bytes, ifinfomsg 16; NLM_F_REQUEST | NLM_F_DUMP
+    assert netlink.dump_addresses(5) == struct.pack("=IHHII", 24, 22, 0x301, 5, 0) + bytes(8)
+    assert netlink.dump_links(6) == struct.pack("=IHHII", 32, 18, 0x301, 6, 0) + bytes(16)
+
+
+def test_what_is_garbled_is_passed_over() -> None:
+    too_short = struct.pack("=IHHII", 15, 3, 0, 6, 0)
+    assert list(parse(too_short)) == []
+    no_size = struct.pack("=HH", 0, 1)
+    body = struct.pack("=BBBBi", 2, 24, 0, 0, 7) + no_size
+    assert list(parse(struct.pack("=IHHII", 16 + len(body), 20, 0, 0, 0) + body)) == []
+    other_family = struct.pack("=BBBBi", 17, 24, 0, 0, 7) + struct.pack("=HH4s", 8, 2, bytes(4))
+    assert list(parse(struct.pack("=IHHII", 16 + len(other_family), 20, 0, 0, 0) + other_family)) == []

@@ -1,0 +1,265 @@
+"""Whatever bytes arrive, every decoder says what they are or that they are nothing. `script/fuzz` searches on.
+
+The seeds are real: recorded from a pair (`record.py`), from keepalived and arping, and configuration files that users have.
+Hypothesis damages them, and what it finds is to become a test beside the decoder's own.
+"""
+
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from skd_cluster.config.load import load
+from skd_cluster.core import frames, icmp, lastword, messages, netlink, session, wire
+from skd_cluster.core.model import DropReason, Nanos
+from skd_cluster.core.peer import Challenge, PeerLink
+from skd_cluster.core.wire import Advert, Dropped
+
+CORPUS = Path(__file__).with_name("corpus")
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+KEY = wire.derive_key(b"secret", 1)
+LOCAL, REMOTE = ip_address("10.77.0.2"), ip_address("10.77.0.1")
+PIECES = (
+    *(
+        b"",
+        b"\0",
+        b"\xff",
+        b"\x80",
+        b"\n",
+        b'"',
+        b"'",
+        b"\\",
+        b"$",
+        b";",
+        b"#",
+        b"=",
+        b"@",
+        b"{",
+        b"[",
+        b"]",
+        b"}",
+        b",",
+    ),
+    *(
+        b"null",
+        b"-1",
+        b"1e999",
+        b"NaN",
+        b"true",
+        b'"kind":',
+        b"\\ud800",
+        b"\xe2\x80\x9c",
+        b"\xef\xbb\xbf",
+        b"[" * 5000,
+        b"9" * 5000,
+    ),
+)
+NUMBERS = (0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 255, 256, 1 << 15, (1 << 16) - 1, 1 << 24, (1 << 31) - 1, (1 << 32) - 1)
+
+
+def recorded(folder: str) -> list[bytes]:
+    found = [file.read_bytes() for file in sorted((CORPUS / folder).iterdir())]
+    assert found
+    return found
+
+
+def captured(pattern: str, wanted: Callable[[bytes], bool]) -> list[bytes]:
+    """Different Ethernet frames of the fixtures' captures: classic pcap, little-endian."""
+    found: dict[bytes, None] = {}
+    for file in sorted((FIXTURES / "captures").glob(pattern)):
+        data, at = file.read_bytes(), 24
+        while at < len(data):
+            size = struct.unpack_from("<I", data, at + 8)[0]
+            frame = data[at + 16 : at + 16 + size]
+            at += 16 + size
+            if wanted(frame):
+                found[frame] = None
+    assert found
+    return list(found)
+
+
+WIRE, NETLINK, PAGES = recorded("wire"), recorded("netlink"), recorded("lastword")
+MESSAGES, SESSION = recorded("messages"), recorded("session")
+ARP = captured("*.pcap", lambda frame: frame[12:14] == b"\x08\x06")
+NEIGHBOURS = [frame[54:] for frame in captured("*ipv6.pcap", lambda frame: frame[20] == 58)]
+CONFIGS = [
+    file.read_bytes() for file in sorted((FIXTURES / "legacy-conf").glob("*.conf")) if file.stat().st_size < 1 << 14
+]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """One of the seeds, after a few things that go wrong with bytes."""
+    data = bytearray(draw(st.sampled_from(seeds)))
+    for _ in range(draw(st.integers(0, 5))):
+        first, second = sorted(draw(st.tuples(*[st.integers(0, len(data))] * 2)))
+        match draw(st.sampled_from(("set", "number", "zero", "cut", "remove", "insert", "repeat", "splice"))):
+            case "set":
+                data[first : first + 1] = draw(st.binary(min_size=1, max_size=1))
+            case "number":
+                size, order = draw(st.sampled_from((1, 2, 4, 8))), draw(st.sampled_from(("big", "little")))
+                number = draw(st.sampled_from(NUMBERS)) & ((1 << 8 * size) - 1)
+                data[first : first + size] = number.to_bytes(size, order)
+            case "zero":
+                data[first:second] = bytes(second - first)
+            case "cut":
+                del data[first:]
+            case "remove":
+                del data[first:second]
+            case "insert":
+                data[first:first] = draw(st.sampled_from(PIECES) | st.binary(max_size=20))
+            case "repeat":
+                data[first:first] = data[first:second] * draw(st.integers(1, 3))
+            case _:
+                data[first:] = draw(st.sampled_from(seeds))[second:]
+    return bytes(data)
+
+
+def anything_like(seeds: list[bytes]) -> st.SearchStrategy[bytes]:
+    return damaged(seeds) | st.binary(max_size=300)
+
+
+def signed(body: bytes) -> bytes:
+    return body + wire.hmac.digest(KEY, body, "sha256")
+
+
+# ---- packets
+
+
+@given(anything_like(WIRE))
+def test_only_a_packet_that_the_peer_has_made_is_decoded(datagram: bytes) -> None:
+    found = wire.decode(datagram, 1, (bytes(32), KEY))
+    assert isinstance(found, Advert) == (datagram in WIRE)
+    assert isinstance(found, Advert | Dropped)
+
+
+@given(damaged([packet[:-32] for packet in WIRE]))
+def test_what_somebody_with_the_key_makes_is_judged(body: bytes) -> None:
+    datagram = signed(body)
+    found = wire.decode(datagram, 1, (KEY,))
+    link = PeerLink(LOCAL, REMOTE, bytes(range(16)))
+    if isinstance(found, Advert):
+        assert isinstance(link.judge(found, Nanos(1)), Dropped | Challenge)  # it cannot echo a session just drawn
+        assert link.judge(found, Nanos(1)) != found
+        assert wire.decode(wire.encode(found, KEY), 1, (KEY,)) == found
+        assert found.dead_ratio > 0
+        assert found.interval > 0
+        assert any(found.session)
+    else:
+        assert found.reason is not DropReason.BAD_KEY
+
+
+@given(anything_like(ARP))
+def test_arp(frame: bytes) -> None:
+    found = frames.parse_arp(frame)
+    if found is not None:
+        assert frame[12:14] == b"\x08\x06"
+        assert (found.sender.packed, found.target.packed) == (frame[28:32], frame[38:42])
+
+
+@given(anything_like(NEIGHBOURS))
+def test_neighbour_advertisements(message: bytes) -> None:
+    found = icmp.parse_neighbour(message)
+    if found is not None:
+        assert message[0] == 136
+        assert found.target.packed == message[8:24]
+        assert found.mac in message
+        assert len(found.mac) == 6
+
+
+@given(anything_like(NETLINK))
+def test_rtnetlink(datagram: bytes) -> None:
+    known = netlink.AddressSeen | netlink.LinkSeen | netlink.Answer | netlink.Done
+    found = list(netlink.parse(datagram))
+    assert all(isinstance(one, known) for one in found)
+    assert len(found) <= len(datagram) // 16
+
+
+# ---- between our own programs
+
+
+@given(anything_like(MESSAGES))
+@example(b"[" * 100_000)
+@example(b'{"kind":[]}')
+def test_channel_messages(datagram: bytes) -> None:
+    found = messages.decode(datagram)
+    if found is not None:
+        again = messages.encode(found)
+        same = messages.decode(again)
+        assert same is not None
+        assert messages.encode(same) == again  # and not found == same: it may hold a NaN
+
+
+@given(anything_like(SESSION), st.lists(st.integers(1, 200), min_size=1, max_size=5))
+@example(struct.pack("!II", 100_000, 0) + b"[" * 100_000, [1000])
+def test_session_frames_whole_or_in_pieces(data: bytes, sizes: list[int]) -> None:
+    whole, pieces = session.Decoder(), session.Decoder()
+    at_once: list[session.Message] = []
+    piece_by_piece: list[session.Message] = []
+    with suppress(session.ProtocolError):
+        at_once.extend(whole.feed(data))
+    with suppress(session.ProtocolError):
+        at = 0
+        while at < len(data):
+            size = sizes[at % len(sizes)]
+            piece_by_piece.extend(pieces.feed(data[at : at + size]))
+            at += size
+    assert list(map(repr, piece_by_piece)) == list(map(repr, at_once))  # and not ==: there may be a NaN in them
+
+
+@given(damaged([frame[8 : 8 + int.from_bytes(frame[:4])] for frame in SESSION]))
+def test_session_frames_with_a_damaged_header(header: bytes) -> None:
+    with suppress(session.ProtocolError):
+        (found,) = session.Decoder().feed(struct.pack("!II", len(header), 0) + header)
+        assert list(session.Decoder().feed(session.encode(found)))
+
+
+@given(anything_like(PAGES))
+def test_the_page_of_last_words(page: bytes) -> None:
+    found = lastword.parse_page(page)
+    if found is not None:
+        assert page.startswith(lastword.page_bytes(found))
+
+
+# ---- files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("configuration")
+
+
+@given(content=anything_like(CONFIGS))
+def test_configuration(folder: Path, content: bytes) -> None:
+    file = folder / "skudonet-cluster.conf"
+    file.write_bytes(content)
+    loaded = load(file, interfaces=frozenset({"eth0"}))
+
+    assert (loaded.config is None) == any(one.is_error for one in loaded.problems)
+    assert all(str(one).isprintable() for one in loaded.problems)
+    assert [one.name for one in folder.iterdir()] == [file.name]  # nothing of it was executed
+
+
+# ---- the seeds themselves
+
+
+@pytest.mark.parametrize(
+    ("seeds", "understood"),
+    [
+        (WIRE, lambda one: isinstance(wire.decode(one, 1, (KEY,)), Advert)),
+        (ARP, frames.parse_arp),
+        (NEIGHBOURS, icmp.parse_neighbour),
+        (NETLINK, lambda one: list(netlink.parse(one))),
+        (MESSAGES, messages.decode),
+        (SESSION, lambda one: len(list(session.Decoder().feed(one))) == 1),
+        (PAGES, lastword.parse_page),
+    ],
+    ids=["wire", "arp", "neighbours", "netlink", "messages", "session", "pages"],
+)
+def test_what_was_recorded_is_understood(seeds: list[bytes], understood: Callable[[bytes], object]) -> None:
+    assert all(understood(one) for one in seeds)
