@@ -52,11 +52,10 @@ class Silence:
             self._poll_at = Nanos(now + interval + interval // LATE_SHARE)
 
     def poll(self, now: Nanos, interval: Nanos) -> bool:
-        """Whether to ask the master now. The first time also sets when to stop asking and judge."""
+        """Whether to ask the master now. The first time sets when to stop asking and judge; later ones do not move it."""
         if now < self._poll_at:
             return False
-        if not self.polling:
-            self._poll_every = Nanos(interval // 2 // POLLS)
-            self.judge_at = min(self.judge_at, Nanos(now + interval // 2))
+        self._poll_every = Nanos(interval // 2 // POLLS)
+        self.judge_at = min(self.judge_at, Nanos(now + interval // 2))
         self._poll_at = Nanos(now + self._poll_every)
         return True

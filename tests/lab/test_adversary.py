@@ -122,11 +122,12 @@ class Adversary:
         self, datagrams: Sequence[bytes], *targets: Node, seconds: float = 0, rate: float = 5000
     ) -> tuple[int, float]:
         """Send for so long, or each once; return how many were sent to each target and how many a second."""
-        process = self._sender(datagrams, targets, seconds, rate)
-        assert process.stdout is not None
-        sent, took = process.stdout.read().split()
-        process.close()
-        return int(sent), int(sent) / float(took)
+        return achieved(self._sender(datagrams, targets, seconds, rate))
+
+    def claim(self, seconds: float, rate: float) -> tuple[int, float]:
+        """Announce the floating address as somebody else's."""
+        command = self._command("claim", CLUSTER_IP, seconds, rate)
+        return achieved(self.client.popen(command, stdout=subprocess.PIPE))
 
     def _sender(self, datagrams: Sequence[bytes], targets: Sequence[Node], seconds: float, rate: float) -> Process:
         file = self.folder / f"sent{next(self._files)}"
@@ -167,6 +168,14 @@ class Adversary:
             gap = probe.gap_since(mark)
         print(f"takeover: the client's gap is {gap}")
         assert gap.seconds < IN_TIME
+
+
+def achieved(sender: Process) -> tuple[int, float]:
+    """How many it has sent in the end, and how many a second."""
+    assert sender.stdout is not None
+    sent, took = sender.stdout.read().split()
+    sender.close()
+    return int(sent), int(sent) / float(took)
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +330,7 @@ def flood_of(kind: str, recorded: list[bytes]) -> list[bytes]:
         case "recorded in this run":
             return recorded
         case _:
-            return [wire.encode(replace(one, session=os.urandom(16)), KEY) for one in resigning * 200]
+            return [wire.encode(replace(one, session=os.urandom(16)), KEY) for one in resigning * 300]
 
 
 FLOODS = {
@@ -331,7 +340,7 @@ FLOODS = {
     "truncated": {DropReason.TRUNCATED},
     "malformed": {DropReason.MALFORMED},
     "recorded in this run": {DropReason.REPLAYED, DropReason.REFLECTED},
-    "recorded in 200 former runs": {DropReason.UNPROVEN, DropReason.REFLECTED},
+    "recorded in 300 former runs": {DropReason.UNPROVEN, DropReason.REFLECTED},
 }
 
 
@@ -367,5 +376,18 @@ def test_a_flood_makes_nobody_flap_or_late(steady: Adversary, kind: str) -> None
         )
         assert set(counted) == FLOODS[kind]
         assert counted.total() >= 0.98 * sent[node.name]
+        assert len(advertised) - first < sent[node.name] / 5  # it is no amplifier
         assert gap <= 2 * INTERVAL
         assert late(found, 0.1) == late(known, 0.1)
+
+
+def test_a_flood_of_foreign_claims_to_the_address_makes_nobody_flap_or_late(steady: Adversary) -> None:
+    before = metrics(steady.lb1)
+    with steady.nothing_changes():
+        _, rate = steady.claim(FLOOD_SECONDS, FLOOD)
+        (after,) = reported(steady.lb1)
+
+    print(f"claims by ARP: {rate:.0f} a second, counted {after['foreign_arp_total'] - before['foreign_arp_total']:.0f}")
+    assert rate >= LEAST_FLOOD
+    assert after["foreign_arp_total"] - before["foreign_arp_total"] > LEAST_FLOOD
+    assert late(after, 0.1) == late(before, 0.1)
