@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from skd_cluster.core.model import SECOND, Nanos, nanos
 
-FIRST_BACKOFF = nanos(0.2)
+FIRST_BACKOFF = nanos(0.05)
 LAST_BACKOFF = nanos(30)
 STEADY = nanos(30)
 """A child that ran this long is well: its next death is a new story and the back-off starts anew."""
@@ -35,7 +35,7 @@ ChildAction: TypeAlias = StartChild | SignalChild
 class ChildMachine:
     """One child that should run while it is wanted, and that may die without harm.
 
-    Restarts are spaced 0.2 s, doubling to 30 s; being wanted anew starts at once.
+    Restarts are spaced 50 ms, doubling to 30 s; being wanted anew starts at once.
     """
 
     def __init__(self) -> None:
