@@ -156,9 +156,13 @@ class Mastership:
 
 @dataclass(frozen=True, slots=True)
 class SyncNow:
-    """To the replicator: compare everything now; with `allow_delete` the mass-deletion guard is lifted once."""
+    """To the replicator: compare everything now; with `allow_delete` the mass-deletion guard is lifted once.
+
+    `asked`: by a person, who wants to read again what is still wrong.
+    """
 
     allow_delete: bool = False
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

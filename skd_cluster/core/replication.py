@@ -145,11 +145,11 @@ class ReplicationMachine:
         self.epoch = epoch
         return self.sync_now(now)
 
-    def sync_now(self, now: Nanos, *, allow_delete: bool = False) -> list[Action]:
-        """Compare everything, without waiting for a retry."""
+    def sync_now(self, now: Nanos, *, allow_delete: bool = False, asked: bool = True) -> list[Action]:
+        """Compare everything, without waiting for a retry. Who `asked` is told again what is still wrong."""
         if allow_delete:
             self._guard.allow()
-        self.troubles.impatient(now)
+        self.troubles.impatient(now, asked=asked)
         self._look = True
         if self.link is not Link.SENDING:
             self._theirs = None

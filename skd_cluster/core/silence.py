@@ -23,6 +23,7 @@ class Silence:
     probing: bool = False
     judge_at: Nanos = FAR
     master_heard_at: Nanos = NEVER
+    """The election's to keep: a master is also heard by who does not follow it."""
     _poll_at: Nanos = FAR
     _poll_every: Nanos = NEVER
 
@@ -46,7 +47,6 @@ class Silence:
 
     def heard(self, now: Nanos, interval: Nanos, patience: Nanos) -> None:
         """Take the master's word: the next one is due an interval later."""
-        self.master_heard_at = now
         self.wait(Nanos(now + patience))
         if self.probing:
             self._poll_at = Nanos(now + interval + interval // LATE_SHARE)

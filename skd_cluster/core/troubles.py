@@ -35,10 +35,11 @@ class Troubles:
         self._told[kind] = Nanos(now + TELL_AGAIN)
         return [Tell(f"replication_{kind.partition(' ')[0]}", text)]
 
-    def impatient(self, now: Nanos) -> None:
-        """Begin with short waits again, and say what is still wrong again: somebody is looking."""
+    def impatient(self, now: Nanos, *, asked: bool) -> None:
+        """Begin with short waits again; and say what is still wrong again if somebody asked."""
         self._failures = 0
-        self._told = dict.fromkeys(self._told, now)
+        if asked:
+            self._told = dict.fromkeys(self._told, now)
 
     def over(self) -> None:
         """Begin with short waits again: an attempt was successful."""

@@ -154,7 +154,8 @@ class Replicator:
             if isinstance(message, Mastership):
                 self._do(self._machine.mastership(message.epoch, monotonic()))
             elif isinstance(message, SyncNow):
-                self._do(self._machine.sync_now(monotonic(), allow_delete=message.allow_delete))
+                now = monotonic()
+                self._do(self._machine.sync_now(now, allow_delete=message.allow_delete, asked=message.asked))
 
     def _touches(self) -> None:
         touched = self._watcher.read()

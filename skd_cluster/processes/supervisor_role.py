@@ -107,7 +107,7 @@ class Succession:
         self._epoch = board.epoch
         alive = bool(board.peer.get("alive"))
         if master and self._keeper.running and alive and not self._peer_alive:
-            self._child.send(SyncNow())  # it is back: no need to wait for the next try
+            self._child.send(SyncNow(asked=False))  # it is back: no need to wait for the next try
         self._peer_alive = alive
         if master and not self._keeper.wanted:
             self._board.update(replicator_error="")

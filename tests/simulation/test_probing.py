@@ -48,6 +48,7 @@ def test_a_backup_that_sees_no_witness_does_not_take_over_until_one_answers() ->
     world.crash("a")
     world.run(10)
     assert world.b.role is Role.BACKUP
+    assert world.b.reigned == set()  # not even for a moment
 
     world.see("b")
     world.run(0.25)

@@ -77,3 +77,7 @@ def test_a_host_that_is_later_gets_a_longer_interval_in_steps_of_ten_millisecond
 
 def test_a_single_hiccup_decides_nothing() -> None:
     assert keepable(nanos(0.01), [nanos(0.0001)] * 199 + [nanos(1)])[0] == nanos(0.01)
+
+
+def test_three_late_rounds_of_two_hundred_are_too_many() -> None:
+    assert keepable(nanos(0.01), [nanos(0.0001)] * 197 + [nanos(0.03)] * 3)[0] == nanos(0.12)
