@@ -1,6 +1,7 @@
 """Virtual time, and the cables between two nodes with everything that may happen to a packet."""
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from random import Random
@@ -33,7 +34,7 @@ class Cable:
         """Since when every packet arrives unharmed; NEVER while one may not."""
 
 
-class Network:
+class Network(ABC):
     """The verbs of the wire, and of time. `paths` cables: each packet goes over all of them."""
 
     def __init__(self, *, seed: int, paths: int, tape: int) -> None:
@@ -136,9 +137,9 @@ class Network:
                 flight = least if least == most else self.random.randint(least, most)
                 self.at(Nanos(self.now + flight), self.deliver, OTHER[source], packet, path)
 
+    @abstractmethod
     def deliver(self, name: str, packet: Packet, path: int) -> None:
         """Put a packet into a node's queue."""
-        raise NotImplementedError
 
     def _damage(self, content: bytes | Sealed) -> bytes | Sealed:
         if isinstance(content, Sealed):
