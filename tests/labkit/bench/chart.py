@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Final
 
-from .rows import Row, Table
+from .rows import Row, Table, number
 
 COLOURS: Final = {"skd-cluster": "#1f77b4", "keepalived": "#ff7f0e", "ucarp": "#7f7f7f"}
-LEFT, WIDTH, BAR, SPACE, TOP = 330, 560, 13, 10, 50
+LEFT, WIDTH, BAR, SPACE, TOP = 430, 560, 13, 10, 50
 LEAST, MOST = 0.5, 20_000.0
 """Milliseconds at the ends of the scale."""
 
@@ -61,7 +61,7 @@ def _bars(what: str, row: Row, y: int) -> Iterator[str]:
     for place, (name, values) in enumerate(row.found.items()):
         median = statistics.median(values)
         top = y + BAR * place
-        text = "never" if math.isinf(median) else f"{median:.3g} ms"
+        text = number(median) if math.isinf(median) else f"{number(median)} ms"
         width = max(1.0, _x(median) - LEFT)
         yield f'<rect x="{LEFT}" y="{top}" width="{width:.0f}" height="{BAR - 2}" fill="{COLOURS[name]}"/>'
         yield f'<text x="{LEFT + width + 5:.0f}" y="{top + BAR - 3}">{text}</text>'
