@@ -18,7 +18,7 @@ from skd_cluster.core.model import (
     Role,
 )
 from skd_cluster.core.standing import Standing
-from skd_cluster.core.timers import FAR, next_paced
+from skd_cluster.core.timers import FAR, answered_pace, next_paced
 from skd_cluster.core.wire import Advert, Flag
 
 
@@ -158,7 +158,7 @@ class ElectionMachine(Standing):
             seen = max(self.epoch, advert.epoch) + 1 if self._asking else advert.epoch
             self._asking = False
             self._silence.heard(now, self.peer.interval, self.peer.patience)
-            return self._adopt(seen)
+            return [*self._adopt(seen), *self._answer_pace(advert, now)]
         adopted = self._adopt(advert.epoch)
         if advert.resigns and now >= self._resigned_until and self.peer.hears_us(now):
             # One that does not echo us was made before we slept, and may have been withdrawn since.
@@ -167,6 +167,18 @@ class ElectionMachine(Standing):
             # Composed after we woke: nobody is master, and nobody but us was.
             return [*adopted, *self._promote(Reason.RECOVERED, now)]
         return adopted
+
+    def _answer_pace(self, advert: Advert, now: Nanos) -> list[Action]:
+        """Say the hello that is due soon now: two nodes of one pace then wake up once an interval instead of twice.
+
+        Waking up costs more than all that is done then (docs/performance.md). The next one is due a little after the next
+        advertisement, which only has to come.
+        """
+        same_pace = Flag.PACED in advert.flags and advert.interval == self.me.interval
+        if not same_pace or now < self._send_at - self.me.interval // 2:
+            return []
+        self._send_at = Nanos(now + answered_pace(self.me.interval))
+        return [Send(paced=True)]
 
     def _defend(self, advert: Advert, now: Nanos) -> list[Action]:
         """MASTER has heard its peer."""

@@ -15,7 +15,7 @@ Challenges are limited for each session apart, so a flood of recordings uses up 
 from dataclasses import dataclass, field
 
 from skd_cluster.core.model import NEVER, DropReason, IPAddress, Nanos
-from skd_cluster.core.wire import NO_SESSION, Advert, Dropped, sender_bytes
+from skd_cluster.core.wire import NO_SESSION, Advert, Dropped, unscoped
 
 _REMEMBERED_SENDS = 1024
 """At the shortest interval (10 ms) ten seconds of our own packets: longer than any patience at that pace."""
@@ -56,6 +56,12 @@ class PeerLink:
     _path_counters: dict[int, int] = field(default_factory=dict)
     _sent_at: dict[int, Nanos] = field(default_factory=dict)
     _candidates: dict[bytes, _Candidate] = field(default_factory=dict)
+    _us: IPAddress = field(init=False)
+    _them: IPAddress = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know both nodes as packets name them."""
+        self._us, self._them = unscoped(self.local), unscoped(self.remote)
 
     def next_counter(self, now: Nanos) -> int:
         """Return the counter for a packet that is about to be sent."""
@@ -70,10 +76,9 @@ class PeerLink:
         Each packet comes once on each path: what was heard on another path before is a DUPLICATE, twice on one path
         it is REPLAYED.
         """
-        sender = sender_bytes(advert.sender)  # without the scope of a link-local address
-        if advert.session == self.session or sender == sender_bytes(self.local):
+        if advert.session == self.session or advert.sender == self._us:
             return Dropped(DropReason.REFLECTED)
-        if sender != sender_bytes(self.remote):
+        if advert.sender != self._them:
             return Dropped(DropReason.FOREIGN_SENDER)
         if advert.session == self.peer_session:
             if advert.counter <= self.peer_counter:

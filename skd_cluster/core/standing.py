@@ -12,6 +12,8 @@ from skd_cluster.core.silence import Silence
 from skd_cluster.core.timers import FAR
 from skd_cluster.core.wire import Flag
 
+_NOTHING = Flag(0)
+
 
 @dataclass(slots=True)
 class Standing:
@@ -54,18 +56,24 @@ class Standing:
         """The next instant at which `on_timer` has something to do."""
         return min(self._send_at, self._silence.deadline, self._other_key.deadline)
 
+    @property
+    def judge_at(self) -> Nanos:
+        """When silence is judged, by `on_timer` after everything that has arrived."""
+        return self._silence.judge_at
+
     def word(self, now: Nanos, *, paced: bool) -> Word:
         """Return what to say now."""
-        flags = Flag.PACED if paced else Flag(0)
+        priority = self.me.priority
+        flags = Flag.PACED if paced else _NOTHING
         if now < self._resigned_until:
             flags |= Flag.RESIGNED
+            priority = 0
         if self.role is Role.INIT and self._present:
             flags |= Flag.PRESENT
         if self._asking or self._silence.polling:
             flags |= Flag.POLL
         if self._wants_mastership(now):
             flags |= Flag.WANTED
-        priority = 0 if Flag.RESIGNED in flags else self.me.priority
         return Word(priority, self.role, flags, self.epoch, self.data)
 
     def all_faults(self) -> frozenset[FaultNote]:
@@ -87,6 +95,7 @@ class Standing:
     def _promote(self, reason: Reason, now: Nanos, silent: Nanos = NEVER) -> list[Action]:
         """Become MASTER. Never with a fault: such a node stays in INIT or BACKUP no longer than its fault is known."""
         self.epoch = epoch_above(max(self.epoch, self.peer.epoch, self.data.epoch), self.me)
+        self._send_at = Nanos(now + self.me.interval)  # the pace begins with this word: the peer counts from it
         return [*self._become(Role.MASTER, reason, now, silent=silent), Send()]
 
     def _leave(self, role: Role, reason: Reason, now: Nanos, detail: str = "") -> list[Action]:

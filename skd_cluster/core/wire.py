@@ -87,6 +87,11 @@ def sender_bytes(address: IPAddress) -> bytes:
     return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
 
 
+def unscoped(address: IPAddress) -> IPAddress:
+    """Return the address as a packet names it: a link-local one without its scope, which means something here only."""
+    return IPv6Address(int(address)) if address.version == 6 else address
+
+
 @lru_cache(maxsize=16)
 def _sender(raw: bytes) -> IPAddress:
     found = IPv6Address(raw)
@@ -178,9 +183,10 @@ def decode(datagram: bytes, cluster_id: int, keys: tuple[bytes, ...]) -> Advert 
     if vrid != cluster_id:
         return Dropped(DropReason.FOREIGN_CLUSTER)
     body, mac = datagram[:-_MAC], datagram[-_MAC:]
-    if not any(hmac.compare_digest(sign(key, body), mac) for key in keys):
-        return Dropped(DropReason.BAD_KEY)
-    return _advert(vrid, priority, datagram)
+    for key in keys:
+        if hmac.compare_digest(sign(key, body), mac):
+            return _advert(vrid, priority, datagram)
+    return Dropped(DropReason.BAD_KEY)
 
 
 def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
@@ -204,12 +210,13 @@ def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
         microseconds,
         digest,
     ) = _EXTENSION.unpack_from(datagram, _HEADER.size)
-    if role not in _ROLES or not dead_ratio or not microseconds or session == NO_SESSION:
+    known = _ROLES.get(role)
+    if known is None or not dead_ratio or not microseconds or session == NO_SESSION:
         return Dropped(DropReason.MALFORMED)
     return Advert(
         cluster_id=vrid,
         priority=priority,
-        role=Role(role),
+        role=known,
         flags=_flags(flags),
         interval=Nanos(microseconds * _MICROSECOND),
         dead_ratio=dead_ratio,
@@ -225,7 +232,7 @@ def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
     )
 
 
-_ROLES = frozenset(int(role) for role in Role)
+_ROLES = {int(role): role for role in Role}
 _KNOWN_FLAGS = sum(Flag)
 
 

@@ -16,7 +16,7 @@ from skd_cluster.core import messages
 from skd_cluster.core.actions import Action, Changed, Claim, Release, Send
 from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.histogram import LATENESS_BOUNDS, Histogram
-from skd_cluster.core.model import NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, Vip, seconds
+from skd_cluster.core.model import MILLISECOND, NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, Vip, seconds
 from skd_cluster.core.peer import Challenge
 from skd_cluster.core.wire import Advert, Dropped
 from skd_cluster.processes.advertiser import Advertiser
@@ -27,6 +27,12 @@ from skd_cluster.processes.watcher import NeighbourWatcher
 _BREATH, _BLINK = 1e-3, 50e-6
 """How long the packets of a flood gather, and how long at least: a real-time process that never sleeps is a runaway to the
 kernel (RLIMIT_RTTIME)."""
+
+_NO_SLEEP = Nanos(50_000)
+"""A wait this short was none: something was there already."""
+
+_LATE = MILLISECOND
+"""Up to here select's word that nothing has arrived still holds when the timer's round begins."""
 
 _REPORT_EVERY = SECOND
 
@@ -51,6 +57,8 @@ class Elector:
     _report_at: Nanos = NEVER
     _reported: tuple[Any, ...] = ()
     _garbled: int = 0
+    _pressed: int = 0
+    """How many times in a row something was there without waiting."""
     _known_fault: str = ""
     _lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_BOUNDS))
     _outbox: list[messages.Message] = field(default_factory=list)
@@ -78,13 +86,16 @@ class Elector:
     def _wait(self, deadline: Nanos) -> frozenset[int]:
         """Sleep until something is there or due; return what is there.
 
-        What came while we were at work is a flood's, or can wait: a round for each packet of a flood would take a core.
+        Where there always is something it is a flood's, or can wait: a round for each packet of a flood would take a core.
         """
         readers = [self.channel.fileno(), self.holder.netlink.fileno(), *self.voice.filenos()]
         readers += self.watcher.sockets.filenos()
-        if self.voice.pestered or select.select(readers, (), (), 0)[0]:
+        if self.voice.pestered or self._pressed > 1:
             select.select((), (), (), max(_BLINK, min(_BREATH, _until(deadline))))
-        return frozenset(select.select(readers, (), (), _until(deadline))[0])
+        began = clock.monotonic()
+        ready = frozenset(select.select(readers, (), (), max(0.0, seconds(Nanos(deadline - began))))[0])
+        self._pressed = self._pressed + 1 if ready and clock.monotonic() - began < _NO_SLEEP else 0
+        return ready
 
     @property
     def deadline(self) -> Nanos:
@@ -104,7 +115,8 @@ class Elector:
             self._lateness.observe(seconds(Nanos(now - deadline)))
         self._perform(self.machine.awake(now), now)
         others = ready.difference(self.voice.filenos())
-        self._hear(now)
+        if len(others) < len(ready) or now - deadline > _LATE or now >= self.machine.judge_at:
+            self._hear(now)
         if others:
             self.holder.follow(now)
             self._obey(now)

@@ -190,6 +190,7 @@ def test_old_resignation_in_the_queue_of_a_paused_backup_is_not_followed() -> No
 
 def test_pause_is_told_in_milliseconds() -> None:
     world = World()
+    world.a.machine.awake(world.now)
     assert world.a.machine.awake(Nanos(world.now + 700 * MILLISECOND))[1].detail == "did not run for 700 ms"
 
 

@@ -35,8 +35,17 @@ def test_start_sends_at_once_and_judges_after_its_patience() -> None:
         Claim(),
         Changed(Role.INIT, Role.MASTER, Reason.START),
         Send(),
-        Send(paced=True),
     ]
+
+
+def test_pace_of_a_master_begins_with_its_promotion() -> None:
+    machine = ElectionMachine(HIGHER)
+    machine.start(NOW, present=False)
+    promoted = Nanos(NOW + nanos(0.625))
+    machine.on_timer(promoted)
+    assert machine.deadline == promoted + INTERVAL
+    assert machine.on_timer(Nanos(promoted + INTERVAL - 1)) == []
+    assert machine.on_timer(Nanos(promoted + INTERVAL)) == [Send(paced=True)]
 
 
 def test_start_in_standby_holds_nothing() -> None:
@@ -51,6 +60,30 @@ def test_fault_known_before_the_start_keeps_the_node_out() -> None:
     machine.start(NOW, present=True)
     machine.on_timer(Nanos(NOW + 10 * SECOND))
     assert machine.role is Role.FAULT
+
+
+PACED = {"flags": Flag.PACED}
+
+
+def test_backup_answers_an_advertisement_with_the_hello_that_is_due_soon() -> None:
+    machine = backup()
+    machine.on_timer(NOW)
+    half = Nanos(NOW + INTERVAL // 2)
+    assert machine.on_advert(advert(**PACED), Nanos(half - 1), NOW) == []
+    assert machine.on_advert(advert(**PACED), half, NOW) == [Send(paced=True)]
+    # The next one is an answer too, or comes an eighth of an interval late.
+    assert machine.deadline == half + nanos(0.225)
+    assert machine.on_timer(Nanos(half + nanos(0.225))) == [Send(paced=True)]
+    assert machine.deadline == half + nanos(0.425)
+
+
+@pytest.mark.parametrize("heard", [advert(), advert(**PACED, interval=nanos(0.3)), advert(Role.BACKUP, **PACED)])
+def test_hello_keeps_its_own_pace_beside_whoever_has_another_one(heard: Advert) -> None:
+    machine = backup()
+    machine.on_timer(NOW)
+    due = Nanos(NOW + INTERVAL)
+    assert machine.on_advert(heard, Nanos(due - 1), NOW) == []
+    assert machine.deadline == due
 
 
 def test_early_timer_does_nothing() -> None:
