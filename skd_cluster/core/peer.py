@@ -8,6 +8,8 @@ the session and counter it heard last.
 2. Another session is believed only when it echoes *our* session at a counter later than every echo we have believed
    before. A recording of what we have heard echoes something older, so it never qualifies; the peer itself, restarted,
    qualifies after one exchange, for which we answer its first packet at once (a challenge).
+3. What was heard of a session before it proved itself counts as heard: packets overtake each other, and one above the
+   proving one could else be played again.
 
 Challenges are limited for each session apart, so a flood of recordings uses up its own allowance and not the peer's.
 """
@@ -29,6 +31,8 @@ this each packet of its flood would be answered."""
 class _Candidate:
     next_challenge: Nanos
     pause: Nanos
+    counter: int = 0
+    """The highest one heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,15 @@ class PeerLink:
                 again = advert.counter <= self._path_counters.get(path, 0)
                 self._path_counters[path] = max(advert.counter, self._path_counters.get(path, 0))
                 return Dropped(DropReason.REPLAYED if again else DropReason.DUPLICATE)
+            self.peer_counter = advert.counter
         elif self._echoes_us(advert) and advert.echo_counter > self._echoed:
+            before = self._candidates.pop(advert.session, None)
             self.peer_session = advert.session
+            self.peer_counter = max(advert.counter, before.counter if before else 0)
             self._path_counters.clear()
-            self._candidates.pop(advert.session, None)
         else:
             return self._unproven(advert, now)
-        self.peer_counter = self._path_counters[path] = advert.counter
+        self._path_counters[path] = advert.counter
         if self._echoes_us(advert):
             self._echoed = max(self._echoed, advert.echo_counter)
             self.heard_us_at = self._sent_at.get(advert.echo_counter, self.heard_us_at)
@@ -106,6 +112,7 @@ class PeerLink:
             if len(self._candidates) >= _CANDIDATES:
                 self._candidates.pop(next(iter(self._candidates)))
             known = self._candidates[advert.session] = _Candidate(now, Nanos(advert.interval // 2))
+        known.counter = max(known.counter, advert.counter)
         if now < known.next_challenge:
             return Dropped(DropReason.UNPROVEN)
         known.next_challenge = Nanos(now + known.pause)

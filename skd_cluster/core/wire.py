@@ -210,13 +210,12 @@ def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
         microseconds,
         digest,
     ) = _EXTENSION.unpack_from(datagram, _HEADER.size)
-    known = _ROLES.get(role)
-    if known is None or not dead_ratio or not microseconds or session == NO_SESSION:
+    if role not in _ROLES or not dead_ratio or not microseconds or session == NO_SESSION:
         return Dropped(DropReason.MALFORMED)
     return Advert(
         cluster_id=vrid,
         priority=priority,
-        role=known,
+        role=_ROLES[role],
         flags=_flags(flags),
         interval=Nanos(microseconds * _MICROSECOND),
         dead_ratio=dead_ratio,

@@ -4,7 +4,8 @@ Run by the supervisor when the elector died, and by systemd when the whole servi
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skd_cluster import __version__
@@ -29,6 +30,31 @@ def release(config: Config, vips: Iterable[Vip], key: bytes) -> list[str]:
     the elector's page, and derives no key: the peer waits for this. Raises OSError.
     """
     return [*_remove_leased(vips), *_resign(config, key)]
+
+
+@dataclass(slots=True)
+class LastDuties:
+    """What a supervisor does for its elector that died: as soon as that shows, and again when it has ended.
+
+    `key` is the elector's, to speak in its name.
+    """
+
+    config: Config
+    vips: Callable[[], Iterable[Vip]]
+    key: bytes = b""
+    _done: list[str] = field(default_factory=list)
+
+    def perform(self) -> None:
+        """Do what is left to do. Never raises: this node leaves anyway, and the kernel's lease does the rest."""
+        try:
+            self._done += release(self.config, self.vips(), self.key)
+        except OSError as error:
+            self._done.append(f"addresses could not be released: {error}")
+
+    @property
+    def words(self) -> str:
+        """What was done, for people."""
+        return "; ".join(self._done) or "no address was left"
 
 
 def run(config_path: Path) -> ExitCode:

@@ -36,7 +36,7 @@ from skd_cluster.core.model import ExitCode, Nanos, nanos
 from skd_cluster.core.status import Applied, Board, Snapshot
 from skd_cluster.core.supervision import Liveness
 from skd_cluster.processes.loop import Loop, watch_signals
-from skd_cluster.processes.release import release
+from skd_cluster.processes.release import LastDuties
 from skd_cluster.processes.supervisor_checks import CheckRunner
 from skd_cluster.processes.supervisor_children import Child, Keeper
 from skd_cluster.processes.supervisor_control import Desk
@@ -73,7 +73,9 @@ class Supervisor:
         self._floating = FloatingWatch(journal, config, self._floating_changed)
         self._hooks = HookRunner(loop, journal, board, config)
         self._checks = CheckRunner(loop, journal, board, config, self._health_changed)
-        self._elector = Child(loop, "skd-elector", [], self._on_message, self._elector_gone, tied=False)
+        self._elector = Child(
+            loop, "skd-elector", [], self._on_message, self._elector_gone, tied=False, on_close=self._elector_closed
+        )
         arguments = ["--config", str(path.absolute())]  # children may be started from elsewhere
         self._replicator = Child(loop, "skdinotify", arguments, self._on_message, self._replicator_gone, tied=True)
         self._keeper = Keeper(self._replicator, self._mastership, self._replicator_failed)
@@ -84,7 +86,7 @@ class Supervisor:
         self._notes = NoteLog(journal)
         self._watch = Watch(journal, board, self._liveness, self._status_file)
         self._metrics = MetricsKeeper(config, journal, board)
-        self._key = b""  # the elector's, to speak for it should it die
+        self._last_duties = LastDuties(config, lambda: self._floating.vips)
         self._result = ExitCode.OK
 
     # ---- its life
@@ -119,7 +121,7 @@ class Supervisor:
         )
         text = f"skd-cluster {__version__} starts on {snapshot.node}"
         self._journal.log("started", text, peer=self._config.remote_ip)
-        self._key = bytes.fromhex(first.keys[0])
+        self._last_duties.key = bytes.fromhex(first.keys[0])
         try:
             self._elector.start(first)
         except OSError as error:
@@ -171,24 +173,22 @@ class Supervisor:
             self._watch.look(now)
         self._desk.on_change(now)
 
+    def _elector_closed(self, _now: Nanos) -> None:
+        """Act for an elector that has just died. It ends later, and the peer waits for the word."""
+        if not self._board.now.stopping:
+            self._last_duties.perform()
+
     def _elector_gone(self, status: int, now: Nanos) -> None:
-        if self._board.now.stopping:
-            if status:
-                self._release(f"the elector ended with {_ending(status)} instead of stopping")
+        stopping = self._board.now.stopping
+        if status or not stopping:
+            self._last_duties.perform()  # again: from now on nothing can come of it
+            how = f"{_ending(status)} instead of stopping" if stopping else _ending(status)
+            self._journal.log("elector_lost", f"the elector ended with {how}; {self._last_duties.words}", "err")
+        if stopping:
             self._hooks.on_stop(now)
             self._status_file.remove()
             return
-        self._release(f"the elector ended with {_ending(status)}")
         self._fail("this node is out until systemd starts the service again")
-
-    def _release(self, why: str) -> None:
-        """Do the dead elector's last duties: no address of ours here, and the peer knows."""
-        try:
-            done = release(self._config, self._floating.vips, self._key)
-        except OSError as error:
-            self._journal.log("elector_lost", f"{why}; addresses could not be released: {error}", "crit")
-            return
-        self._journal.log("elector_lost", f"{why}; {'; '.join(done) or 'no address was left'}", "err")
 
     def _fail(self, why: str) -> None:
         self._journal.log("stopped", why, "err")

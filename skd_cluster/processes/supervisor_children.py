@@ -19,6 +19,9 @@ _CLOSED_PATIENCE = nanos(1.0)
 class Child:
     """One program with its channel. `on_exit` comes once per start, after its last message.
 
+    `on_close` comes first when it closed its channel. One that was killed did so long before it has ended: the kernel closes its
+    descriptors in their order, and needs 30 ms for each socket that sees frames.
+
     A `tied` one is ended by the kernel when this process dies. The end of the channel tells both kinds, but only the
     elector may be trusted to act on it at once, and it must not be cut short while it drops addresses and resigns.
     """
@@ -32,6 +35,7 @@ class Child:
         on_exit: Callable[[int, Nanos], None],
         *,
         tied: bool,
+        on_close: Callable[[Nanos], None] = lambda _: None,
     ) -> None:
         self._loop = loop
         self._tied = tied
@@ -39,6 +43,7 @@ class Child:
         self._arguments = list(arguments)
         self._on_message = on_message
         self._on_exit = on_exit
+        self._on_close = on_close
         self._process: Process | None = None
         self._channel: Channel | None = None
         self._kill_at: Nanos | None = None
@@ -100,6 +105,7 @@ class Child:
             channel.close()
             self._channel = None
             self._kill_at = Nanos(now + _CLOSED_PATIENCE)
+            self._on_close(now)
 
     def _exited(self, now: Nanos) -> None:
         process = self._process

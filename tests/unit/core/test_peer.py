@@ -68,6 +68,21 @@ def test_session_is_not_believed_without_an_echo_of_ours(link: PeerLink, echo: A
     assert (link.peer_session, link.peer_counter) == (NO_SESSION, 0)
 
 
+def test_what_was_heard_before_the_session_proved_itself_is_not_believed_when_it_is_played_again(link: PeerLink) -> None:
+    """Found by script/hunt: the packet behind the proving one had overtaken it."""
+    overtaker = packet(5, echo=144, echo_session=b"x" * 16)
+    assert link.judge(overtaker, NOW) == Challenge(THEIRS, 5)
+    assert link.judge(packet(3, echo=144, echo_session=b"x" * 16), NOW) == drop(DropReason.UNPROVEN)
+    proof = packet(4, echo=10)
+    assert link.judge(proof, NOW) is proof
+
+    assert link.peer_counter == 5
+    assert link.judge(overtaker, NOW) == drop(DropReason.DUPLICATE)
+    assert link.judge(overtaker, NOW) == drop(DropReason.REPLAYED)
+    following = packet(6, echo=10)
+    assert link.judge(following, NOW) is following
+
+
 def test_restarted_peer_is_believed_with_a_newer_echo(link: PeerLink) -> None:
     link.judge(packet(900, session=THEIR_OLD, echo=10), NOW)
     link.next_counter(NOW)
