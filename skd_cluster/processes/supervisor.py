@@ -38,7 +38,7 @@ from skd_cluster.core.supervision import Liveness
 from skd_cluster.processes.loop import Loop, watch_signals
 from skd_cluster.processes.release import LastDuties
 from skd_cluster.processes.supervisor_checks import CheckRunner
-from skd_cluster.processes.supervisor_children import Child, Keeper
+from skd_cluster.processes.supervisor_children import Child, Keeper, Listener
 from skd_cluster.processes.supervisor_control import Desk
 from skd_cluster.processes.supervisor_floating import FloatingWatch
 from skd_cluster.processes.supervisor_hooks import HookRunner
@@ -73,11 +73,11 @@ class Supervisor:
         self._floating = FloatingWatch(journal, config, self._floating_changed)
         self._hooks = HookRunner(loop, journal, board, config)
         self._checks = CheckRunner(loop, journal, board, config, self._health_changed)
-        self._elector = Child(
-            loop, "skd-elector", [], self._on_message, self._elector_gone, tied=False, on_close=self._elector_closed
-        )
+        ears = Listener(self._on_message, self._elector_gone, self._elector_closed)
+        self._elector = Child(loop, "skd-elector", [], ears, tied=False)
         arguments = ["--config", str(path.absolute())]  # children may be started from elsewhere
-        self._replicator = Child(loop, "skdinotify", arguments, self._on_message, self._replicator_gone, tied=True)
+        ears = Listener(self._on_message, self._replicator_gone)
+        self._replicator = Child(loop, "skdinotify", arguments, ears, tied=True)
         self._keeper = Keeper(self._replicator, self._mastership, self._replicator_failed)
         self._herald = Herald(config, journal, board, self._hooks, self._files)
         self._succession = Succession(board, self._replicator, self._keeper)

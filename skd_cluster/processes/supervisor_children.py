@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from skd_cluster.adapters.channel import Channel, pair
 from skd_cluster.adapters.children import Process, find_program, spawn
@@ -16,11 +17,20 @@ _CLOSED_PATIENCE = nanos(1.0)
 """A child that closed its channel is on its way out; one that is not gone after this hangs there."""
 
 
-class Child:
-    """One program with its channel. `on_exit` comes once per start, after its last message.
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told what a child does."""
 
-    `on_close` comes first when it closed its channel. One that was killed did so long before it has ended: the kernel closes its
-    descriptors in their order, and needs 30 ms for each socket that sees frames.
+    message: Callable[[Message, Nanos], None]
+    exit: Callable[[int, Nanos], None]
+    """Once per start, after its last message: its status, negative for a signal."""
+    close: Callable[[Nanos], None] = lambda _: None
+    """It closed its channel. One that was killed did so long before it has ended: the kernel closes its descriptors in their
+    order, and needs up to 30 ms for a socket that sees frames."""
+
+
+class Child:
+    """One program with its channel.
 
     A `tied` one is ended by the kernel when this process dies. The end of the channel tells both kinds, but only the
     elector may be trusted to act on it at once, and it must not be cut short while it drops addresses and resigns.
@@ -31,19 +41,15 @@ class Child:
         loop: Loop,
         name: str,
         arguments: Sequence[str],
-        on_message: Callable[[Message, Nanos], None],
-        on_exit: Callable[[int, Nanos], None],
+        listener: Listener,
         *,
         tied: bool,
-        on_close: Callable[[Nanos], None] = lambda _: None,
     ) -> None:
         self._loop = loop
         self._tied = tied
         self._name = name
         self._arguments = list(arguments)
-        self._on_message = on_message
-        self._on_exit = on_exit
-        self._on_close = on_close
+        self._listener = listener
         self._process: Process | None = None
         self._channel: Channel | None = None
         self._kill_at: Nanos | None = None
@@ -99,13 +105,13 @@ class Child:
         if channel is None:
             return
         for message in channel.receive():
-            self._on_message(message, now)
+            self._listener.message(message, now)
         if channel.closed and self._channel is channel:
             self._loop.forget(channel.fileno())
             channel.close()
             self._channel = None
             self._kill_at = Nanos(now + _CLOSED_PATIENCE)
-            self._on_close(now)
+            self._listener.close(now)
 
     def _exited(self, now: Nanos) -> None:
         process = self._process
@@ -118,7 +124,7 @@ class Child:
             self._channel = None
         self._loop.forget(process.pidfd)
         self._process = self._kill_at = None
-        self._on_exit(process.reap(sweep=True), now)
+        self._listener.exit(process.reap(sweep=True), now)
 
 
 class Keeper:

@@ -68,7 +68,9 @@ def test_session_is_not_believed_without_an_echo_of_ours(link: PeerLink, echo: A
     assert (link.peer_session, link.peer_counter) == (NO_SESSION, 0)
 
 
-def test_what_was_heard_before_the_session_proved_itself_is_not_believed_when_it_is_played_again(link: PeerLink) -> None:
+def test_what_was_heard_before_the_session_proved_itself_is_not_believed_when_it_is_played_again(
+    link: PeerLink,
+) -> None:
     """Found by script/hunt: the packet behind the proving one had overtaken it."""
     overtaker = packet(5, echo=144, echo_session=b"x" * 16)
     assert link.judge(overtaker, NOW) == Challenge(THEIRS, 5)
