@@ -57,6 +57,7 @@ class Applier:
         self._before: dict[str, list[int]] = {}
         self._made: list[str] = []
         self._folders: set[str] = set()
+        self._led_to: set[str] = set()
 
     def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
         """Do it. Returns deletions left undone, with why. Raises RefusedError."""
@@ -68,9 +69,10 @@ class Applier:
                 self._prepare(key, entries[key], durable=len(fetch) <= _ONE_BY_ONE)
             if len(fetch) > _ONE_BY_ONE:
                 os.sync()
+            fetched = set(fetch)
             for key in shallow_first(entries):
                 place = self._tree.path(key)
-                self._make(key, place, entries[key], fetched=key in fetch)
+                self._make(key, place, entries[key], fetched=key in fetched)
             left = [words for key in delete if (words := self._delete(key, self._tree.path(key)))]
             for key in reversed(shallow_first(entries)):
                 if entries[key].kind is Kind.FOLDER:
@@ -127,10 +129,13 @@ class Applier:
     def _inside(self, key: str) -> bool:
         """Return whether all above a key, up to its root, are folders: a link there would lead out of the tree."""
         above = key.rpartition("/")[0]
-        if self._tree.scope.root_of(above) is None:
+        if above in self._led_to or self._tree.scope.root_of(above) is None:
             return True
         state = _state(self._tree.path(above))
-        return state is not None and stat.S_ISDIR(state.st_mode) and self._inside(above)
+        if state is None or not stat.S_ISDIR(state.st_mode) or not self._inside(above):
+            return False
+        self._led_to.add(above)  # nothing is in what a batch makes of another type, so it stays one
+        return True
 
     def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
         if not self._inside(key):

@@ -17,6 +17,7 @@ class Staging:
     def __init__(self, parent: Path) -> None:
         self.folder = parent / str(os.getpid())
         self.tree = self.folder / "tree"
+        self._plain = str(self.tree)
         self._made = self.folder / "made"
         self._count = 0
 
@@ -39,7 +40,7 @@ class Staging:
 
     def path(self, key: str) -> str:
         """Return where the content of a key is."""
-        return str(self.tree / key)
+        return f"{self._plain}/{key}"
 
     def fresh(self) -> str:
         """Return a name in it that does not exist yet."""
