@@ -3,7 +3,7 @@
 import os
 import random
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -210,4 +210,21 @@ def test_the_tables_are_followed_though_they_are_a_file_alone(tree, tmp_path):
     assert tree.ledger.entries["rt_tables"].content == "one two"
     (tmp_path / "tables").unlink()
     tree.follow()
+    tree.check()
+
+
+def test_what_appears_right_after_a_folder_was_listed_is_told(tree, monkeypatch):
+    (tree.folder / "new").mkdir()
+    plain = os.scandir
+
+    @contextmanager
+    def scandir(path):
+        with plain(path) as entries:
+            yield list(entries)
+        Path(path, "late").touch()
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    tree.follow()
+    monkeypatch.undo()
+    assert "config/new/late" in tree.follow().whole
     tree.check()
