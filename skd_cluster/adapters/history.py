@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skd_cluster.adapters.atomic import write_atomic
+from skd_cluster.core.history import merged
 
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
@@ -71,9 +72,12 @@ class Kept:
             shutil.rmtree(path)
 
     def about(self, facts: dict[str, Any]) -> None:
-        """Write down what was done. Raises OSError."""
+        """Write down what was done; a second try of the same generation adds to the first. Raises OSError."""
         self._folder(self.folder)
-        write_atomic(self.folder / "about.json", json.dumps(facts, indent=1).encode() + b"\n", mode=0o600)
+        about = self.folder / "about.json"
+        with suppress(OSError, ValueError):
+            facts = merged(json.loads(about.read_bytes()), facts)
+        write_atomic(about, json.dumps(facts, indent=1).encode() + b"\n", mode=0o600)
 
     def _place(self, key: str) -> Path:
         place = self.folder / "tree" / key
