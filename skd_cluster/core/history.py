@@ -209,6 +209,11 @@ def within(key: str, wanted: Collection[str]) -> bool:
     return not wanted or any(key == one or key.startswith(f"{one}/") for one in wanted)
 
 
+def strangers(wanted: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return the wanted paths of which none is known: most likely misspelled."""
+    return [one for one in wanted if not any(within(key, [one]) for key in known)]
+
+
 def plan_restore(
     generation: Generation, kept: Manifest, now: Manifest, scope: Scope, wanted: Collection[str], *, exact: bool
 ) -> RestorePlan:

@@ -101,6 +101,10 @@ def test_of_two_tries_the_first_one_saw_what_was_there_before():
     assert one.conflict is not None
 
 
+def test_what_was_no_fact_is_not_added_to():
+    assert merged(["broken"], {"at": 2}) == {"at": 2}
+
+
 def test_what_the_second_try_brought_back_was_changed():
     one = parse(41, merged(about({"config/a": FILE}, deleted=["config/a"]), about(made=["config/a"])))
     assert (one.changed, one.made, one.removed) == (("config/a",), (), ())
