@@ -143,6 +143,8 @@ class Node:
     believed_forgery: str = ""
     ruled_at: Nanos = NEVER
     """When it last said that it is master."""
+    stopped_at: Nanos = NEVER
+    """When it was last frozen or killed as the holder of the address, which the kernel keeps for a lease."""
     ran: bool = False
     """Whether its loop went round since somebody looked."""
 
@@ -177,12 +179,18 @@ class Node:
         self._perform(self.machine.start(now, present=self.address.here(now), standby=standby), now)
         self.step(now)
 
-    def sleep(self, queue_limit: int) -> None:
+    def sleep(self, now: Nanos, queue_limit: int) -> None:
         """Do not run until the next `step`; so many packets wait meanwhile."""
+        self._stopped(now)
         self.paused, self.queue_limit, self.due = True, queue_limit, FAR
 
-    def halt(self) -> None:
+    def _stopped(self, now: Nanos) -> None:
+        if self.active and self.address.here(now):
+            self.stopped_at = now
+
+    def halt(self, now: Nanos) -> None:
         """Be no process any more."""
+        self._stopped(now)
         self.running = self.paused = False
         self.queue, self.due = [], FAR
 

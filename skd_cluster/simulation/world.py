@@ -96,7 +96,7 @@ class World(Network):
         if not node.active:
             return
         self.note(name, f"pauses for {span:g} s")
-        node.sleep(0 if lossy else QUEUE)
+        node.sleep(self.now, 0 if lossy else QUEUE)
         self.monitor.check()
         self.at(Nanos(self.now + nanos(span)), self._wake_up, node, node.runs)
         self._watch_lease(node)
@@ -250,7 +250,7 @@ class World(Network):
         node = self.nodes[name]
         if node.running:
             self.note(name, how)
-            node.halt()
+            node.halt(self.now)
             self.monitor.check()
 
     def _wake_up(self, node: Node, run: int) -> None:
