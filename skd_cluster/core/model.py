@@ -1,6 +1,6 @@
 """The nouns of the program: time, roles, addresses, reasons. Everything else is made of these."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum, unique
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NewType, TypeAlias
@@ -140,6 +140,20 @@ class DataVersion:
 
     epoch: int = 0
     generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DataState:
+    """What a node has recorded of its tree: a version, the digest that goes with it, and the version both nodes last held."""
+
+    version: DataVersion = field(default_factory=DataVersion)
+    digest: str = ""
+    agreed: DataVersion = field(default_factory=DataVersion)
+
+    @property
+    def unshared(self) -> bool:
+        """Whether there is something in it that the peer has not confirmed."""
+        return self.version != self.agreed
 
 
 def parse_vip(text: str) -> Vip:

@@ -10,7 +10,7 @@ from enum import Enum, unique
 
 from skd_cluster.core.deletions import DeletionGuard
 from skd_cluster.core.manifest import Manifest, compare, digest, filled
-from skd_cluster.core.model import SECOND, DataVersion, Nanos, nanos, seconds
+from skd_cluster.core.model import SECOND, DataState, DataVersion, Nanos, nanos, seconds
 from skd_cluster.core.replication_actions import (
     Action,
     AskPeer,
@@ -76,13 +76,13 @@ class Limits:
 class ReplicationMachine:
     """Drives one replicator. Every method returns what to do; call `on_timer` when `deadline` has come.
 
-    It starts with what was recorded (`version`, `recorded`) and does nothing before `mastership`. `jitter` gives numbers
+    It starts with what was recorded and does nothing before `mastership`. `jitter` gives numbers
     from 0 to 1.
     """
 
-    def __init__(self, limits: Limits, version: DataVersion, recorded: str, jitter: Callable[[], float]) -> None:
-        self.version = version
-        self.digest = recorded
+    def __init__(self, limits: Limits, recorded: DataState, jitter: Callable[[], float]) -> None:
+        self.version = recorded.version
+        self.digest = recorded.digest
         self.epoch = 0
         self.link = Link.DOWN
         self.totals = Totals()
@@ -94,7 +94,7 @@ class ReplicationMachine:
         self._unreadable: Mapping[str, str] = {}
         self._theirs: Manifest | None = None
         self._their_version = DataVersion()
-        self._common = version
+        self._agreed = recorded.agreed
         self._above = DataVersion()
         self._wait_until: Nanos | None = None
         self._batch: Batch | None = None
@@ -114,6 +114,11 @@ class ReplicationMachine:
         """Whether the peer, in a living session, has confirmed all there is here."""
         known = self.link is Link.READY and self._theirs is not None and self._ours is not None
         return known and not (self._left or self._unknown or len(self._settling) or self._retry_at is not None)
+
+    @property
+    def unshared(self) -> bool:
+        """Whether the peer has not confirmed all of the recorded version."""
+        return self.version != self._agreed
 
     @property
     def pending(self) -> int:
@@ -174,7 +179,7 @@ class ReplicationMachine:
     def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
         """Learn that the peer said hello."""
         self._their_version = their_version
-        if their_version.epoch == self.epoch or their_version <= self._common:
+        if their_version.epoch == self.epoch or their_version <= self._agreed or their_version == self.version:
             return self._ask(now)
         # The election may still give the mastership to who has the newer configuration: nothing is sent before.
         self._rest(Link.READY)
@@ -219,12 +224,11 @@ class ReplicationMachine:
             self._theirs = None
             return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
         self._theirs, self._their_version = batch.plan.target, batch.version
-        self._common = batch.version
         self._left = 0
         self._guard.confirmed(len(batch.plan.delete), now)
         self.totals.confirmed(batch, now)
         self._since = None
-        return [*self._well(), *self.on_timer(now)]
+        return [*self._agree(), *self._well(), *self.on_timer(now)]
 
     def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the peer refused a batch or a question. What it holds now is not known."""
@@ -288,7 +292,14 @@ class ReplicationMachine:
         if found == self.digest and self._above <= self.version and newest == self.version.generation:
             return []
         self.digest, self.version = found, DataVersion(self.epoch, newest + 1)
-        return [Record(self.version, found)]
+        return [Record(DataState(self.version, found, self._agreed))]
+
+    def _agree(self) -> list[Action]:
+        """Note that the peer holds our version. A power loss may forget it: then something shared counts as unshared."""
+        if self._agreed == self._their_version:
+            return []
+        self._agreed = self._their_version
+        return [Record(DataState(self.version, self.digest, self._agreed), durable=False)]
 
     def _compare(self, now: Nanos) -> list[Action]:
         """Send what the peer lacks."""
@@ -298,7 +309,7 @@ class ReplicationMachine:
         self._left = len(plan.entries) + len(plan.delete)
         if plan.empty and self._their_version == self.version:
             self._since = None
-            return self._well()
+            return [*self._agree(), *self._well()]
         if self._guard.holds(plan, self._theirs, now):
             return [*self.troubles.tell("max_delete", self._guard.words(plan, self._theirs), now)]
         batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)

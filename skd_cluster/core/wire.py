@@ -34,6 +34,7 @@ class Flag(IntFlag):
     PRESENT = 4  # starts, and the cluster address is already up here
     WANTED = 8  # backup that should be master: higher priority, preempt, and ready
     POLL = 16  # answer at once
+    UNSHARED = 32  # has changes of the configuration that its peer has not confirmed
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,12 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
         floating_vips(settings.vips), settings.vip_lease, settings.garp_count, Nanos(settings.garp_refresh)
     )
     link = PeerLink(local, remote, secrets.token_bytes(wire.SESSION_SIZE))
-    data = DataVersion(settings.data_epoch, settings.generation)
+    machine = ElectionMachine(identity, settings.epoch, DataVersion(settings.data_epoch, settings.generation))
+    machine.unshared = settings.unshared
     return Elector(
         settings=settings,
         channel=channel,
-        machine=ElectionMachine(identity, settings.epoch, data),
+        machine=machine,
         voice=Advertiser(voice, link, map_page(settings.page), digest_bytes(settings.digest), _paths(settings)),
         holder=AddressHolder(keeper, open_netlink(), open_raw_link()),
         watcher=NeighbourWatcher(

@@ -9,14 +9,14 @@ from typing import Any
 import skd_cluster
 from skd_cluster.adapters.apply import Applier, RefusedError, refusal
 from skd_cluster.adapters.clock import monotonic, wall
-from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
+from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
 from skd_cluster.adapters.history import History
 from skd_cluster.adapters.staging import Staging, staging_parent, sweep
 from skd_cluster.adapters.synclog import SyncLog
 from skd_cluster.adapters.tree import Scan, Tree
 from skd_cluster.config.schema import Config
 from skd_cluster.core.manifest import Entry, digest, pack_manifest, unpack_manifest
-from skd_cluster.core.model import DataVersion, ExitCode, Nanos, Role, nanos, seconds
+from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
 from skd_cluster.core.session import (
     PROTOCOL,
     Ask,
@@ -181,7 +181,7 @@ class Receiver:
                 if found != message.digest:
                     words = "; ".join(left) or "somebody else writes there"
                     raise RefusedError(Refusal.DIFFERS, f"the peer's tree is not the same after the push: {words}")
-                write_state(self._config.state_dir, DataState(version, found))
+                write_state(self._config.state_dir, DataState(version, found, version))
         except BusyError as error:
             raise RefusedError(Refusal.BUSY, f"on the peer: {error}") from error
         size = sum(entries[key].size for key in message.fetch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from skd_cluster.adapters.channel import Channel, inherited
 from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.command import CannotStartError
-from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
+from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
 from skd_cluster.adapters.inotify import Watcher
 from skd_cluster.adapters.line import Line, Lost
 from skd_cluster.adapters.push import MovedError
@@ -104,6 +104,7 @@ class Teller:
                 sent_bytes=totals.size,
                 sent_files=totals.files,
                 lag={"counts": list(self._lag.counts), "total": self._lag.total},
+                unshared=machine.unshared,
             )
         )
 
@@ -117,10 +118,9 @@ class Replicator:
         self._tree = Tree.of(config)
         self._watcher = Watcher(self._tree)
         self._line = Line(config, config_path, self._tree)
-        state = read_state(config.state_dir)
         limits = Limits(config.reconcile_interval, config.max_delete)
         chance = random.Random()  # noqa: S311 -- spreads retries, guards nothing
-        self._machine = ReplicationMachine(limits, state.version, state.digest, chance.random)
+        self._machine = ReplicationMachine(limits, read_state(config.state_dir), chance.random)
         self._teller = Teller(channel, SyncLog(config.zeninolog), self._machine)
 
     def run(self) -> None:
@@ -262,7 +262,7 @@ class Replicator:
     def _record(self, action: Record) -> None:
         try:
             with tree_lock(self._config.state_dir):
-                write_state(self._config.state_dir, DataState(action.version, action.digest))
+                write_state(self._config.state_dir, action.state, durable=action.durable)
         except (OSError, BusyError) as error:
             self._teller.tell_once("state", f"the version of the configuration cannot be recorded: {error}")
 

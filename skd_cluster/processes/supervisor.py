@@ -222,7 +222,7 @@ class Supervisor:
 
     def _replicated(self, report: ReplicationReport) -> None:
         self._board.update(replication=report)
-        self._holds(Data(report.data_epoch, report.generation, report.digest))
+        self._holds(Data(report.data_epoch, report.generation, report.digest, report.unshared))
 
     def _holds(self, data: Data) -> None:
         """Tell the elector which configuration this node has now, for its packets."""
@@ -354,7 +354,7 @@ def _first_snapshot(config: Config) -> Snapshot:
         local_ip=str(config.local_ip),
         remote_ip=str(config.remote_ip),
         epoch=state.read_epoch(config.state_dir),
-        data=Data(held.version.epoch, held.version.generation, held.digest),
+        data=Data(held.version.epoch, held.version.generation, held.digest, held.unshared),
         history=state.count_history(config.state_dir),
     )
 

@@ -118,6 +118,8 @@ class Node:
     passwords: list[str] = field(default_factory=lambda: ["secret"])
     disk_epoch: int = 0
     data: DataVersion = field(default_factory=DataVersion)
+    unshared: bool = False
+    """Whether the other one lacks some of its configuration."""
     faults: frozenset[FaultNote] = frozenset()
     """What is wrong with the host, whether the process runs or not."""
     witnessed: bool = True
@@ -168,7 +170,7 @@ class Node:
     def boot(self, now: Nanos, session: bytes, *, present: bool, standby: bool) -> None:
         """Start the process: a new session, the epoch and the data from disk."""
         self.machine = ElectionMachine(self.identity, self.disk_epoch, self.data)
-        self.machine.witnessed = self.witnessed
+        self.machine.witnessed, self.machine.unshared = self.witnessed, self.unshared
         self.link = PeerLink(self.local, self.remote, session)
         self.running, self.paused, self.queue = True, False, []
         self.runs += 1

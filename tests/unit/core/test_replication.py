@@ -1,14 +1,14 @@
 """The replicator's machine against a peer made of two dictionaries, in virtual time."""
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skd_cluster.core.manifest import Entry, Kind, digest
-from skd_cluster.core.model import SECOND, DataVersion, nanos
+from skd_cluster.core.model import SECOND, DataState, DataVersion, nanos
 from skd_cluster.core.replication import Limits, Link, ReplicationMachine
 from skd_cluster.core.replication_actions import AskPeer, Connect, Disconnect, Record, Scan, Send, Tell
 
@@ -33,7 +33,7 @@ class World:
     def __post_init__(self):
         self.now = nanos(100)
         limits = Limits(nanos(300), self.max_delete)
-        self.machine = ReplicationMachine(limits, DataVersion(), "", lambda: self.jitter)
+        self.machine = ReplicationMachine(limits, DataState(), lambda: self.jitter)
         self.events, self.count, self.session = [], 0, 0
         self.log, self.connects, self.recorded = [], [], []
 
@@ -66,7 +66,7 @@ class World:
                 case Send():
                     self.later(0.01, lambda batch=action.batch: self.arrive(batch))
                 case Record():
-                    self.recorded.append((action.version, action.digest))
+                    self.recorded.append(action.state)
                 case Tell():
                     self.log.append((action.event, action.text))
 
@@ -134,7 +134,10 @@ def test_the_first_comparison_makes_the_peer_equal():
     assert world.theirs == world.ours
     assert world.machine.in_sync
     assert world.their_version == world.machine.version == DataVersion(1, 1)
-    assert world.recorded == [(DataVersion(1, 1), digest(world.ours))]
+    # Unshared until the peer has confirmed it.
+    held = DataState(DataVersion(1, 1), digest(world.ours))
+    assert world.recorded == [held, replace(held, agreed=DataVersion(1, 1))]
+    assert (world.recorded[0].unshared, world.recorded[1].unshared) == (True, False)
     assert world.machine.totals.runs == {"ok": 1, "refused": 0, "failed": 0}
 
 
@@ -199,6 +202,27 @@ def test_what_this_master_sent_and_was_not_told_needs_no_waiting():
     world.up = True
     world.run(1)
     assert world.machine.in_sync
+
+
+def test_what_the_peer_has_not_confirmed_is_unshared_until_it_has():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    assert not world.machine.unshared
+    world.down()
+    world.edit("config/a", "2")
+    world.run(1)
+    assert world.machine.unshared
+    assert world.recorded[-1] == DataState(DataVersion(1, 2), digest(world.ours), DataVersion(1, 1))
+    world.up = True
+    world.run(10)
+    assert not world.machine.unshared
+    assert world.recorded[-1] == DataState(DataVersion(1, 2), digest(world.ours), DataVersion(1, 2))
+
+
+def test_unshared_changes_are_known_after_a_restart():
+    limits = Limits(nanos(300), 50)
+    machine = ReplicationMachine(limits, DataState(DataVersion(1, 2), "ab", DataVersion(1, 1)), lambda: 1.0)
+    assert machine.unshared
 
 
 def test_retries_are_spaced_and_never_end():
@@ -422,7 +446,7 @@ def test_whatever_happens_in_the_end_both_are_equal(script, jitter):
     assert world.machine.in_sync
     assert world.machine.pending == 0
     assert world.machine.version == world.their_version
-    generations = [version for version, _ in world.recorded]
+    generations = [state.version for state in world.recorded]
     assert generations == sorted(generations)
 
 
