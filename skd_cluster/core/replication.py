@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, unique
 
 from skd_cluster.core.deletions import DeletionGuard
+from skd_cluster.core.lineage import Lineage
 from skd_cluster.core.manifest import Manifest, compare, digest, filled
 from skd_cluster.core.model import SECOND, DataState, DataVersion, Nanos, nanos, seconds
 from skd_cluster.core.replication_actions import (
@@ -17,7 +18,6 @@ from skd_cluster.core.replication_actions import (
     Batch,
     Connect,
     Disconnect,
-    Record,
     Scan,
     Send,
 )
@@ -81,8 +81,7 @@ class ReplicationMachine:
     """
 
     def __init__(self, limits: Limits, recorded: DataState, jitter: Callable[[], float]) -> None:
-        self.version = recorded.version
-        self.digest = recorded.digest
+        self.lineage = Lineage(recorded)
         self.epoch = 0
         self.link = Link.DOWN
         self.totals = Totals()
@@ -94,8 +93,6 @@ class ReplicationMachine:
         self._unreadable: Mapping[str, str] = {}
         self._theirs: Manifest | None = None
         self._their_version = DataVersion()
-        self._agreed = recorded.agreed
-        self._above = DataVersion()
         self._wait_until: Nanos | None = None
         self._batch: Batch | None = None
         self._left = 0
@@ -114,11 +111,6 @@ class ReplicationMachine:
         """Whether the peer, in a living session, has confirmed all there is here."""
         known = self.link is Link.READY and self._theirs is not None and self._ours is not None
         return known and not (self._left or self._unknown or len(self._settling) or self._retry_at is not None)
-
-    @property
-    def unshared(self) -> bool:
-        """Whether the peer has not confirmed all of the recorded version."""
-        return self.version != self._agreed
 
     @property
     def pending(self) -> int:
@@ -179,7 +171,7 @@ class ReplicationMachine:
     def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
         """Learn that the peer said hello."""
         self._their_version = their_version
-        if their_version.epoch == self.epoch or their_version <= self._agreed or their_version == self.version:
+        if their_version.epoch == self.epoch or self.lineage.descends(their_version):
             return self._ask(now)
         # The election may still give the mastership to who has the newer configuration: nothing is sent before.
         self._rest(Link.READY)
@@ -189,7 +181,8 @@ class ReplicationMachine:
 
     def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
         """Learn what the peer holds."""
-        self._theirs, self._above, self._wait_until = manifest, self._their_version, None
+        self._theirs, self._wait_until = manifest, None
+        self.lineage.rise_above(self._their_version)
         self._rest(Link.READY)
         self._reconcile_at = Nanos(now + self._limits.reconcile)
         self._look = True
@@ -211,7 +204,7 @@ class ReplicationMachine:
         actions: list[Action] = []
         for key, words in unreadable.items():
             actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
-        actions += self._number()
+        actions += self.lineage.number(digest(self._ours), self.epoch)
         return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
 
     def confirmed(self, found: str, now: Nanos) -> list[Action]:
@@ -228,7 +221,7 @@ class ReplicationMachine:
         self._guard.confirmed(len(batch.plan.delete), now)
         self.totals.confirmed(batch, now)
         self._since = None
-        return [*self._agree(), *self._well(), *self.on_timer(now)]
+        return [*self.lineage.agree(self._their_version), *self._well(), *self.on_timer(now)]
 
     def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the peer refused a batch or a question. What it holds now is not known."""
@@ -285,34 +278,18 @@ class ReplicationMachine:
             self._since = touched if self._since is None else min(self._since, touched)
         return [Scan(self._settling.held(now))] if self._look or touched is not None else []
 
-    def _number(self) -> list[Action]:
-        """Give our tree a new version if it is another than the recorded one, or if the peer's would seem newer."""
-        found = digest(self._ours or {})
-        newest = max(self.version.generation, self._above.generation)
-        if found == self.digest and self._above <= self.version and newest == self.version.generation:
-            return []
-        self.digest, self.version = found, DataVersion(self.epoch, newest + 1)
-        return [Record(DataState(self.version, found, self._agreed))]
-
-    def _agree(self) -> list[Action]:
-        """Note that the peer holds our version. A power loss may forget it: then something shared counts as unshared."""
-        if self._agreed == self._their_version:
-            return []
-        self._agreed = self._their_version
-        return [Record(DataState(self.version, self.digest, self._agreed), durable=False)]
-
     def _compare(self, now: Nanos) -> list[Action]:
         """Send what the peer lacks."""
         if self._theirs is None or self._ours is None:
             return []
         plan = compare(self._ours, self._theirs, self._unknown)
         self._left = len(plan.entries) + len(plan.delete)
-        if plan.empty and self._their_version == self.version:
+        if plan.empty and self._their_version == self.lineage.version:
             self._since = None
-            return [*self._agree(), *self._well()]
+            return [*self.lineage.agree(self._their_version), *self._well()]
         if self._guard.holds(plan, self._theirs, now):
             return [*self.troubles.tell("max_delete", self._guard.words(plan, self._theirs), now)]
-        batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)
+        batch = Batch(plan, self.epoch, self.lineage.version, digest(plan.target), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
         return [Send(batch)]

@@ -55,12 +55,11 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
         floating_vips(settings.vips), settings.vip_lease, settings.garp_count, Nanos(settings.garp_refresh)
     )
     link = PeerLink(local, remote, secrets.token_bytes(wire.SESSION_SIZE))
-    machine = ElectionMachine(identity, settings.epoch, DataVersion(settings.data_epoch, settings.generation))
-    machine.unshared = settings.unshared
+    data = DataVersion(settings.data_epoch, settings.generation)
     return Elector(
         settings=settings,
         channel=channel,
-        machine=machine,
+        machine=ElectionMachine(identity, settings.epoch, data, unshared=settings.unshared),
         voice=Advertiser(voice, link, map_page(settings.page), digest_bytes(settings.digest), _paths(settings)),
         holder=AddressHolder(keeper, open_netlink(), open_raw_link()),
         watcher=NeighbourWatcher(

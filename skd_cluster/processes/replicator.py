@@ -97,14 +97,14 @@ class Teller:
                 lag_seconds=self._last_lag if since is None else seconds(Nanos(now - since)),
                 last_success=self._last_success,
                 last_error=machine.troubles.last,
-                data_epoch=machine.version.epoch,
-                generation=machine.version.generation,
-                digest=machine.digest,
+                data_epoch=machine.lineage.version.epoch,
+                generation=machine.lineage.version.generation,
+                digest=machine.lineage.digest,
                 runs=dict(totals.runs),
                 sent_bytes=totals.size,
                 sent_files=totals.files,
                 lag={"counts": list(self._lag.counts), "total": self._lag.total},
-                unshared=machine.unshared,
+                unshared=machine.lineage.unshared,
             )
         )
 

@@ -133,7 +133,7 @@ def test_the_first_comparison_makes_the_peer_equal():
     world.run(1)
     assert world.theirs == world.ours
     assert world.machine.in_sync
-    assert world.their_version == world.machine.version == DataVersion(1, 1)
+    assert world.their_version == world.machine.lineage.version == DataVersion(1, 1)
     # Unshared until the peer has confirmed it.
     held = DataState(DataVersion(1, 1), digest(world.ours))
     assert world.recorded == [held, replace(held, agreed=DataVersion(1, 1))]
@@ -169,7 +169,7 @@ def test_a_touch_without_change_sends_nothing():
 def test_equal_trees_of_different_versions_are_given_the_same_version():
     world = master(ours={"config/a": file("1")}, theirs={"config/a": file("1")}, their_version=DataVersion(0, 4))
     world.run(4)
-    assert world.their_version == world.machine.version == DataVersion(1, 5)
+    assert world.their_version == world.machine.lineage.version == DataVersion(1, 5)
 
 
 def test_a_peer_with_newer_configuration_is_given_time_to_become_master():
@@ -179,11 +179,11 @@ def test_a_peer_with_newer_configuration_is_given_time_to_become_master():
     world.do(world.machine.sync_now(world.now))
     world.run(1)
     assert world.theirs != world.ours
-    assert world.machine.version < DataVersion(4, 12), "not made to look newer meanwhile"
+    assert world.machine.lineage.version < DataVersion(4, 12), "not made to look newer meanwhile"
     assert [event for event, _ in world.log] == ["replication_peer_newer"]
     world.run(1)
     assert world.theirs == world.ours
-    assert world.their_version == world.machine.version == DataVersion(4, 13)
+    assert world.their_version == world.machine.lineage.version == DataVersion(4, 13)
 
 
 def test_the_version_never_falls():
@@ -198,7 +198,7 @@ def test_what_this_master_sent_and_was_not_told_needs_no_waiting():
     world.edit("config/a", "2")
     world.run(0.0105)
     world.down()
-    world.their_version, world.theirs = world.machine.version, dict(world.ours)
+    world.their_version, world.theirs = world.machine.lineage.version, dict(world.ours)
     world.up = True
     world.run(1)
     assert world.machine.in_sync
@@ -207,22 +207,22 @@ def test_what_this_master_sent_and_was_not_told_needs_no_waiting():
 def test_what_the_peer_has_not_confirmed_is_unshared_until_it_has():
     world = master(ours={"config/a": file("1")})
     world.run(1)
-    assert not world.machine.unshared
+    assert not world.machine.lineage.unshared
     world.down()
     world.edit("config/a", "2")
     world.run(1)
-    assert world.machine.unshared
+    assert world.machine.lineage.unshared
     assert world.recorded[-1] == DataState(DataVersion(1, 2), digest(world.ours), DataVersion(1, 1))
     world.up = True
     world.run(10)
-    assert not world.machine.unshared
+    assert not world.machine.lineage.unshared
     assert world.recorded[-1] == DataState(DataVersion(1, 2), digest(world.ours), DataVersion(1, 2))
 
 
 def test_unshared_changes_are_known_after_a_restart():
     limits = Limits(nanos(300), 50)
     machine = ReplicationMachine(limits, DataState(DataVersion(1, 2), "ab", DataVersion(1, 1)), lambda: 1.0)
-    assert machine.unshared
+    assert machine.lineage.unshared
 
 
 def test_retries_are_spaced_and_never_end():
@@ -251,7 +251,7 @@ def test_nothing_is_forgotten_while_the_peer_is_gone_and_its_return_is_told():
     world.down()
     world.edit("config/a", "2")
     world.run(1800)
-    assert world.machine.version == DataVersion(1, 2)
+    assert world.machine.lineage.version == DataVersion(1, 2)
     assert world.machine.pending >= 0
     assert "no sshd" in world.machine.troubles.last
     world.up = True
@@ -445,7 +445,7 @@ def test_whatever_happens_in_the_end_both_are_equal(script, jitter):
     assert world.theirs == world.ours
     assert world.machine.in_sync
     assert world.machine.pending == 0
-    assert world.machine.version == world.their_version
+    assert world.machine.lineage.version == world.their_version
     generations = [state.version for state in world.recorded]
     assert generations == sorted(generations)
 
@@ -468,7 +468,7 @@ def test_what_cannot_be_read_for_a_while_makes_no_new_version():
     world.unreadable = {"config/a": "locked"}
     world.do(world.machine.lost_track(world.now))
     world.run(60)
-    assert world.machine.version == DataVersion(1, 1)
+    assert world.machine.lineage.version == DataVersion(1, 1)
 
 
 def test_deletions_of_one_minute_count_together_and_what_is_held_back_stays_so():
