@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum, unique
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NewType, TypeAlias
 
 Nanos = NewType("Nanos", int)
@@ -154,10 +154,3 @@ class DataState:
     def unshared(self) -> bool:
         """Whether there is something in it that the peer has not confirmed."""
         return self.version != self.agreed
-
-
-def parse_vip(text: str) -> Vip:
-    """Read `str(vip)` back (the label is lost). Raises ValueError."""
-    host, _, interface = text.partition("@")
-    address, _, prefix = host.partition("/")
-    return Vip(ip_address(address), int(prefix), interface)

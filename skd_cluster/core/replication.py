@@ -205,7 +205,9 @@ class ReplicationMachine:
         for key, words in unreadable.items():
             actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
         actions += self.lineage.number(digest(self._ours), self.epoch)
-        return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
+        if self._theirs is not None and self.link is Link.READY and self._retry_at is None:
+            actions += self._compare(self._ours, self._theirs, now)
+        return actions
 
     def confirmed(self, found: str, now: Nanos) -> list[Action]:
         """Learn that the peer applied the batch, and the digest of its tree then."""
@@ -278,17 +280,15 @@ class ReplicationMachine:
             self._since = touched if self._since is None else min(self._since, touched)
         return [Scan(self._settling.held(now))] if self._look or touched is not None else []
 
-    def _compare(self, now: Nanos) -> list[Action]:
+    def _compare(self, ours: Manifest, theirs: Manifest, now: Nanos) -> list[Action]:
         """Send what the peer lacks."""
-        if self._theirs is None or self._ours is None:
-            return []
-        plan = compare(self._ours, self._theirs, self._unknown)
+        plan = compare(ours, theirs, self._unknown)
         self._left = len(plan.entries) + len(plan.delete)
         if plan.empty and self._their_version == self.lineage.version:
             self._since = None
             return [*self.lineage.agree(self._their_version), *self._well()]
-        if self._guard.holds(plan, self._theirs, now):
-            return [*self.troubles.tell("max_delete", self._guard.words(plan, self._theirs), now)]
+        if self._guard.holds(plan, theirs, now):
+            return [*self.troubles.tell("max_delete", self._guard.words(plan, theirs), now)]
         batch = Batch(plan, self.epoch, self.lineage.version, digest(plan.target), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)

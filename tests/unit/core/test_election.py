@@ -48,6 +48,12 @@ def test_pace_of_a_master_begins_with_its_promotion() -> None:
     assert machine.on_timer(Nanos(promoted + INTERVAL)) == [Send(paced=True)]
 
 
+def test_silence_is_judged_after_everything_that_has_arrived_and_the_caller_knows_when() -> None:
+    machine = backup()
+    assert machine.judge_at == NOW + machine.peer.patience
+    assert master().judge_at == FAR
+
+
 def test_start_in_standby_holds_nothing() -> None:
     machine = ElectionMachine(LOWER)
     found = machine.start(NOW, present=True, standby=True)

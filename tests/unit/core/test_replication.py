@@ -11,6 +11,7 @@ from skd_cluster.core.manifest import Entry, Kind, digest
 from skd_cluster.core.model import SECOND, DataState, DataVersion, nanos
 from skd_cluster.core.replication import Limits, Link, ReplicationMachine
 from skd_cluster.core.replication_actions import AskPeer, Connect, Disconnect, Record, Scan, Send, Tell
+from skd_cluster.core.session import Refusal
 
 
 def file(content, size=1):
@@ -496,3 +497,77 @@ def test_deletions_with_a_minute_between_them_do_not():
         world.machine.touched(f"config/{number}", world.now)
         world.run(61)
     assert world.theirs == world.ours
+
+
+def test_a_folder_that_cannot_be_read_keeps_what_the_peer_has_of_it():
+    tree = {"config/d/a": file("1"), "config/b": file("1")}
+    world = master(ours=dict(tree))
+    world.run(1)
+    del world.ours["config/d/a"]
+    world.do(world.machine.scanned(world.ours, {"config/d": "locked"}, frozenset(), world.now))
+    world.run(1)
+    assert world.theirs == tree
+
+
+def test_sync_in_the_middle_of_a_batch_lets_it_end_and_compares_then():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.edit("config/a", "2")
+    world.run(0.0105)
+    assert world.machine.link is Link.SENDING
+    world.theirs["config/stray"] = file("9")
+    world.do(world.machine.sync_now(world.now))
+    world.run(1)
+    assert world.theirs == world.ours == {"config/a": file("2")}
+
+
+def test_sync_that_nobody_asked_for_does_not_repeat_what_is_wrong():
+    world = master(up=False)
+    world.run(5)
+    world.do(world.machine.sync_now(world.now, asked=False))
+    world.run(1)
+    assert len(world.log) == 1
+    world.do(world.machine.sync_now(world.now))
+    world.run(1)
+    assert len(world.log) == 2
+
+
+def test_what_cannot_be_watched_is_looked_at_every_few_seconds():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.machine.blind(world.now)
+    world.ours["config/a"] = file("2")  # without an event
+    world.run(4.9)
+    assert world.theirs != world.ours
+    world.run(0.2)
+    assert world.theirs == world.ours
+
+
+def test_an_answer_nobody_waits_for_changes_nothing():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.do(world.machine.confirmed("00", world.now))
+    assert world.machine.in_sync
+
+
+def test_a_peer_that_refuses_the_hello_is_hung_up_on_and_tried_again():
+    world = master(up=False, ours={"config/a": file("1")})
+    world.run(0.01)
+    assert world.machine.link is Link.CONNECTING
+    world.do(world.machine.refused(Refusal.NOT_RUNNING, "it does not run", world.now))
+    assert world.machine.link is Link.DOWN
+    world.up = True
+    world.run(1)
+    assert world.machine.in_sync
+
+
+def test_a_content_that_moved_before_it_was_sent_is_read_again():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.edit("config/a", "2")
+    world.run(0.0105)
+    world.session += 1  # nothing of this batch was sent
+    world.do(world.machine.moved("config/a", world.now))
+    world.run(1)
+    assert world.theirs == world.ours
+    assert world.machine.totals.runs["failed"] == world.machine.totals.runs["refused"] == 0
