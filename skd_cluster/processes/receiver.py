@@ -194,12 +194,9 @@ class Receiver:
             return []
         before = read_state(self._config.state_dir).version
         kept = self._history.generation(version.generation)
-        applier = Applier(self._tree, self._staging, kept)
-        try:
-            return applier.apply(entries, fetch, delete)
-        finally:
-            about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
-            kept.about(about | {"from": [before.epoch, before.generation]} | applier.facts(delete))
+        about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
+        facts = about | {"from": [before.epoch, before.generation]}
+        return Applier(self._tree, self._staging, kept, facts).apply(entries, fetch, delete)
 
     def _report(self, version: DataVersion, done: Confirm, took: float) -> None:
         self._log.line(
