@@ -249,6 +249,14 @@ def test_a_question_is_answered_from_the_tree(side):
     assert set(unpack_manifest(answer.entries)) == {"config", "config/a"}
 
 
+def test_names_that_a_killed_session_left_are_removed_also_beside_single_files(side, tmp_path):
+    left = [tmp_path / "config" / ".skd-4194305", tmp_path / ".skd-4194305"]
+    for one in left:
+        one.write_text("half of rt_tables")
+    Receiver(side.config, side.fence, side.told.append)
+    assert [one for one in left if one.exists()] == []
+
+
 def test_the_history_tells_the_whole_of_a_push_that_took_two_attempts(side, tmp_path):
     """The first one dies after it has begun: what it did is not found any more by the second."""
     (tmp_path / "ours" / "b").write_text("made")
