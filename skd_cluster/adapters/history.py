@@ -1,6 +1,6 @@
 """What replication replaced or deleted on this node: one folder a generation, with the old files under their keys.
 
-`about.json` in it says what was changed, made and deleted. An old file is a hard link where the file system allows:
+`about.json` in it says what the push was to change, make and delete, and is there before the first change. An old file is a hard link where the file system allows:
 nothing writes into a file that was replaced.
 """
 
@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,16 +46,19 @@ class Kept:
         self._made: set[Path] = set()
 
     def link(self, key: str, path: str) -> None:
-        """Keep a file or link that is about to be replaced or deleted; it stays where it is. Raises OSError."""
+        """Keep a file or link that is about to be replaced or deleted; it stays where it is. Raises OSError.
+
+        A pipe, socket or device is not kept: there is nothing in it, and who copies it may wait for ever.
+        """
         place = self._place(key)
-        if os.path.lexists(place):
+        if os.path.lexists(place) or not _lasting(os.lstat(path)):
             return  # the same generation a second time: the first one found is the older
         try:
             os.link(path, place, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
-            _copy(path, str(place))
+            self._copied(path, place, _copy)
 
     def move(self, key: str, path: str) -> None:
         """Keep a whole folder that is about to go; it is not there any more afterwards. Raises OSError."""
@@ -67,13 +71,33 @@ class Kept:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            shutil.copytree(path, place, symlinks=True)
+            self._copied(path, place, _copy_folder)
             shutil.rmtree(path)
 
+    def _copied(self, path: str, place: Path, copy: Callable[[str, str], None]) -> None:
+        """Copy under a name beside first: what a kill or a full disk cut short must never pass for the old content."""
+        unfinished = self.folder / "unfinished"
+        _remove(unfinished)
+        try:
+            copy(path, str(unfinished))
+            unfinished.rename(place)
+        except OSError:
+            _remove(unfinished)
+            raise
+
     def about(self, facts: dict[str, Any]) -> None:
-        """Write down what was done. Raises OSError."""
+        """Write down what is about to be done. Raises OSError."""
         self._folder(self.folder)
-        write_atomic(self.folder / "about.json", json.dumps(facts, indent=1).encode() + b"\n", mode=0o600)
+        whole = _joined(self._earlier(), facts)
+        write_atomic(self.folder / "about.json", json.dumps(whole, indent=1).encode() + b"\n", mode=0o600)
+
+    def _earlier(self) -> dict[str, Any]:
+        """Return what an earlier attempt at this generation wrote down, which did not come to its end."""
+        try:
+            found = json.loads((self.folder / "about.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _place(self, key: str) -> Path:
         place = self.folder / "tree" / key
@@ -87,6 +111,22 @@ class Kept:
             self._made.add(folder)
 
 
+def _joined(earlier: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of all attempts: what the first one found is the old state, what it made is no part of it."""
+    before, made = earlier.get("before", {}), earlier.get("made", [])
+    deleted = earlier.get("deleted", [])
+    return facts | {
+        "before": {key: one for key, one in facts["before"].items() if key not in made} | before,
+        "made": [*made, *(key for key in facts["made"] if key not in before and key not in made)],
+        "deleted": [*deleted, *(key for key in facts["deleted"] if key not in deleted)],
+    }
+
+
+def _lasting(state: os.stat_result) -> bool:
+    """Return whether there is a content to keep."""
+    return stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode)
+
+
 def _copy(path: str, place: str) -> None:
     """Copy a file or link with its mode, owner and times. Nobody else may read it in between: the folder is private."""
     shutil.copy2(path, place, follow_symlinks=False)
@@ -94,3 +134,27 @@ def _copy(path: str, place: str) -> None:
     os.chown(place, state.st_uid, state.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(state.st_mode):
         os.chmod(place, stat.S_IMODE(state.st_mode))
+
+
+def _copy_folder(path: str, place: str) -> None:
+    """Copy a folder with all in it that can be kept."""
+    os.mkdir(place, 0o700)
+    with os.scandir(path) as entries:
+        for entry in entries:
+            target = f"{place}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                _copy_folder(entry.path, target)
+            elif _lasting(entry.stat(follow_symlinks=False)):
+                _copy(entry.path, target)
+    shutil.copystat(path, place)
+    state = os.lstat(path)
+    os.chown(place, state.st_uid, state.st_gid)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder, if it is there."""
+    with suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -4,6 +4,7 @@ import os
 import select
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import skd_cluster
@@ -69,7 +70,8 @@ class Receiver:
         self._log = SyncLog(config.zeninolog)
         self._open = False
         self._done: dict[str, Any] | None = None
-        sweep(parent, [folder.path for folder in self._tree.scan().folders.values()])
+        beside = {str(Path(place).parent) for place in self._tree.roots.values()}  # of what is a single file
+        sweep(parent, [*beside, *(folder.path for folder in self._tree.scan().folders.values())])
 
     def answer(self, message: Message) -> Message | None:
         """Do what the master says. A batch gets one refusal at most: the rest of it is then not answered."""
@@ -194,12 +196,9 @@ class Receiver:
             return []
         before = read_state(self._config.state_dir).version
         kept = self._history.generation(version.generation)
-        applier = Applier(self._tree, self._staging, kept)
-        try:
-            return applier.apply(entries, fetch, delete)
-        finally:
-            about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
-            kept.about(about | {"from": [before.epoch, before.generation]} | applier.facts(delete))
+        about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
+        facts = about | {"from": [before.epoch, before.generation]}
+        return Applier(self._tree, self._staging, kept, facts).apply(entries, fetch, delete)
 
     def _report(self, version: DataVersion, done: Confirm, took: float) -> None:
         self._log.line(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import threading
 
 import pytest
@@ -246,3 +247,33 @@ def test_a_question_is_answered_from_the_tree(side):
     answer = side.receiver.answer(Ask())
     assert isinstance(answer, Holds)
     assert set(unpack_manifest(answer.entries)) == {"config", "config/a"}
+
+
+def test_names_that_a_killed_session_left_are_removed_also_beside_single_files(side, tmp_path):
+    left = [tmp_path / "config" / ".skd-4194305", tmp_path / ".skd-4194305"]
+    for one in left:
+        one.write_text("half of rt_tables")
+    Receiver(side.config, side.fence, side.told.append)
+    assert [one for one in left if one.exists()] == []
+
+
+def test_the_history_tells_the_whole_of_a_push_that_took_two_attempts(side, tmp_path):
+    """The first one dies after it has begun: what it did is not found any more by the second."""
+    (tmp_path / "ours" / "b").write_text("made")
+    (tmp_path / "ours" / "z").mkdir()
+    (tmp_path / "config" / "old").mkdir()
+    (tmp_path / "config" / "old" / "x").write_text("deleted")
+    (tmp_path / "config" / "z").write_text("a file where a folder belongs")
+    (tmp_path / "state" / "history" / "0000000001" / "tree" / "config").mkdir(parents=True)
+    in_the_way = tmp_path / "state" / "history" / "0000000001" / "tree" / "config" / "old"
+    in_the_way.write_text("")  # so that keeping old/x fails
+    answer = side.push()
+    assert isinstance(answer, Refused)
+    assert (tmp_path / "config" / "b").exists()
+    in_the_way.unlink()
+    assert isinstance(side.push(), Confirm)
+    about = json.loads((tmp_path / "state" / "history" / "0000000001" / "about.json").read_text())
+    assert about["made"] == ["config/b"]
+    assert {"config/a", "config/z", "config/old", "config/old/x"} <= about["before"].keys()
+    assert stat.S_ISREG(about["before"]["config/z"][0])
+    assert set(about["deleted"]) == {"config/old", "config/old/x"}
