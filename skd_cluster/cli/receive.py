@@ -7,12 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from skd_cluster.adapters.control import NotRunning, request
+from skd_cluster.adapters.fence import PATIENCE, ask_fence
 from skd_cluster.config.load import load
-from skd_cluster.core.model import ExitCode, Role
-from skd_cluster.processes.receiver import Fence, Receiver, ServiceDownError, serve
-
-_PATIENCE = 3.0
-"""Seconds for the service on this node to answer."""
+from skd_cluster.core.model import ExitCode
+from skd_cluster.processes.receiver import Receiver, serve
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -26,27 +24,13 @@ def run(args: argparse.Namespace) -> ExitCode:
     # A batch that has begun is finished, whatever becomes of the connection.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    def fence() -> Fence:
-        try:
-            found = request(config.run_dir, {"verb": "fence"}, _PATIENCE)
-        except (NotRunning, OSError) as error:
-            raise ServiceDownError(str(error)) from error
-        if not found.get("ok"):
-            raise ServiceDownError(str(found.get("text")))
-        return Fence(_role(found.get("role")), int(found.get("epoch", 0)))
-
     def applied(facts: dict[str, Any]) -> None:
         with suppress(NotRunning, OSError):  # it reads the recorded version when it starts
-            request(config.run_dir, {"verb": "applied", **facts}, _PATIENCE)
+            request(config.run_dir, {"verb": "applied", **facts}, PATIENCE)
 
     try:
-        receiver = Receiver(config, fence, applied)
+        receiver = Receiver(config, lambda: ask_fence(config.run_dir), applied)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED
     return serve(receiver, sys.stdin.fileno(), sys.stdout.fileno(), 2 * config.reconcile_interval)
-
-
-def _role(word: object) -> Role:
-    """Read a role's word; one we do not know counts as master: nothing may be written then."""
-    return next((role for role in Role if role.word == word and role is not Role.INIT), Role.MASTER)

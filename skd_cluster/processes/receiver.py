@@ -3,7 +3,6 @@
 import os
 import select
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import skd_cluster
 from skd_cluster.adapters.apply import Applier, RefusedError, refusal
 from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
+from skd_cluster.adapters.fence import Fence, ServiceDownError
 from skd_cluster.adapters.history import History
 from skd_cluster.adapters.staging import Staging, staging_parent, sweep
 from skd_cluster.adapters.synclog import SyncLog
@@ -42,18 +42,6 @@ _SCANS = 3
 
 _IDLE = nanos(600)
 """After so long without a word, and two of the master's comparisons, the master is taken for gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """What the running service says: its role, and the highest epoch it knows of."""
-
-    role: Role
-    epoch: int
-
-
-class ServiceDownError(Exception):
-    """The cluster service does not run on this node."""
 
 
 class Receiver:

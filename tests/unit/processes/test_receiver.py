@@ -9,6 +9,7 @@ import pytest
 
 import skd_cluster
 from skd_cluster.adapters.datastate import read_state, tree_lock
+from skd_cluster.adapters.fence import Fence, ServiceDownError
 from skd_cluster.adapters.tree import Tree, read_file
 from skd_cluster.config.load import load
 from skd_cluster.core.manifest import compare, digest, pack_manifest, unpack_manifest
@@ -28,7 +29,7 @@ from skd_cluster.core.session import (
     Refused,
     encode,
 )
-from skd_cluster.processes.receiver import Fence, Receiver, ServiceDownError, serve
+from skd_cluster.processes.receiver import Receiver, serve
 
 
 class Side:
