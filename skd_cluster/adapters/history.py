@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from skd_cluster.adapters.atomic import write_atomic
+from skd_cluster.core.conflict import Conflict, parse_conflict
 
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
@@ -31,11 +32,34 @@ class History:
         return Kept(self.folder / f"{number:010d}")
 
     def prune(self) -> None:
-        """Forget the oldest generations beyond the configured number. Never raises: an old file more does no harm."""
+        """Forget the oldest generations beyond the configured number, but none with a conflict that waits.
+
+        Never raises: an old file more does no harm.
+        """
         with suppress(OSError):
+            waiting = {f"{number:010d}" for number in open_conflicts(self.folder).values()}
             names = sorted(one for one in os.listdir(self.folder) if one.isdigit())
             for name in names[: max(0, len(names) - self._limit)]:
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+                if name not in waiting:
+                    shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+_OPEN = "open"
+"""A folder with a link for each conflict that waits: its name, to its generation."""
+
+
+def open_conflicts(folder: Path) -> dict[str, int]:
+    """Return the conflicts in a history that wait for somebody, by name, with their generations. Raises OSError."""
+    place = folder / _OPEN
+    if not place.is_dir():
+        return {}
+    found = {name: os.path.basename(os.readlink(place / name)) for name in sorted(os.listdir(place))}
+    return {name: int(target) for name, target in found.items() if target.isdigit()}
+
+
+def close_conflict(folder: Path, name: str) -> None:
+    """Have a conflict wait no longer. Harmless twice. Raises OSError."""
+    (folder / _OPEN / name).unlink(missing_ok=True)
 
 
 class Kept:
@@ -90,6 +114,18 @@ class Kept:
         self._folder(self.folder)
         whole = _joined(self._earlier(), facts)
         write_atomic(self.folder / "about.json", json.dumps(whole, indent=1).encode() + b"\n", mode=0o600)
+
+    def conflict(self) -> Conflict | None:
+        """Return the conflict that an earlier attempt at this generation wrote down."""
+        return parse_conflict(self._earlier().get("conflict"))
+
+    def wait(self, name: str) -> None:
+        """Have a conflict of this generation wait for somebody. Raises OSError."""
+        place = self.folder.parent / _OPEN / name
+        self._folder(self.folder)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        if not os.path.lexists(place):
+            place.symlink_to(f"../{self.folder.name}")
 
     def _earlier(self) -> dict[str, Any]:
         """Return what an earlier attempt at this generation wrote down, which did not come to its end."""

@@ -6,7 +6,7 @@ somebody may miss.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Any
 
@@ -29,22 +29,16 @@ class ConflictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What one push replaced of this node's own. `keys` in the order of the tree; `generation` is the push's."""
+    """What one push replaced of this node's own."""
 
     name: str
     kind: ConflictKind
-    generation: int
     keys: tuple[str, ...]
+    resolved: bool = False
 
     def facts(self) -> dict[str, Any]:
-        """Return it for `about.json` and for messages."""
-        return {
-            "name": self.name,
-            "kind": self.kind.value,
-            "generation": self.generation,
-            "keys": list(self.keys),
-            "resolved": False,
-        }
+        """Return it for `about.json`."""
+        return {"name": self.name, "kind": self.kind.value, "keys": list(self.keys), "resolved": self.resolved}
 
     @property
     def text(self) -> str:
@@ -54,6 +48,22 @@ class Conflict:
             f"conflict {self.name}: {len(self.keys)} of this node's own changes, made {self.kind.words}, give way to the "
             f"master's and are kept: {few}; see skd-cluster history show {self.name}"
         )
+
+
+def joined(earlier: Conflict | None, found: Conflict | None) -> Conflict | None:
+    """Return what an earlier attempt at the same push found, with what this one found: under the name already told."""
+    if earlier is None or found is None:
+        return earlier or found
+    return replace(earlier, keys=tuple(sorted({*earlier.keys, *found.keys})))
+
+
+def parse_conflict(found: Any) -> Conflict | None:
+    """Read `facts` back; None for anything else."""
+    try:
+        keys = tuple(str(key) for key in found["keys"])
+        return Conflict(str(found["name"]), ConflictKind(found["kind"]), keys, found["resolved"] is True)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def conflict_name(kind: ConflictKind, stamp: str, node: str) -> str:

@@ -22,13 +22,14 @@ class Lineage:
         return self._state.digest
 
     @property
+    def agreed(self) -> DataVersion:
+        """The version that both nodes last held."""
+        return self._state.agreed
+
+    @property
     def unshared(self) -> bool:
         """Whether the peer has not confirmed all of it."""
         return self._state.unshared
-
-    def descends(self, theirs: DataVersion) -> bool:
-        """Whether what the peer holds is ours, or older than what both held."""
-        return theirs in (self.version, self._state.agreed) or theirs < self._state.agreed
 
     def rise_above(self, theirs: DataVersion) -> None:
         """Have the next number be above what the peer holds, or ours would seem the older one."""

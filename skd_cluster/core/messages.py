@@ -174,7 +174,7 @@ class ReplicationReport:
     `last_success` is wall time (seconds since 1970, 0: never), for people; `pending_since` is monotonic nanoseconds of
     the oldest change the peer has not confirmed (0: none). `lag` is `{"counts", "total"}` over `LAG_BOUNDS`, of
     confirmed batches; `runs` counts batches by result: `ok`, `refused`, `failed`. `unshared`: some of the recorded version
-    was never confirmed by the peer.
+    was never confirmed by the peer. `conflicts` are the names of those that wait on the peer.
     """
 
     in_sync: bool
@@ -191,6 +191,7 @@ class ReplicationReport:
     sent_files: int
     lag: dict[str, Any]
     unshared: bool = False
+    conflicts: list[str] = field(default_factory=list)
 
 
 Message: TypeAlias = (

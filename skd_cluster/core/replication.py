@@ -94,6 +94,7 @@ class ReplicationMachine:
         self._theirs: Manifest | None = None
         self._their_version = DataVersion()
         self._wait_until: Nanos | None = None
+        self._waited_for: DataVersion | None = None
         self._batch: Batch | None = None
         self._left = 0
         self._since: Nanos | None = None
@@ -114,8 +115,9 @@ class ReplicationMachine:
 
     @property
     def pending(self) -> int:
-        """How many paths the peer has not confirmed, as far as known."""
-        return self._left + len(self._settling) + len(self._unreadable)
+        """How many paths the peer has not confirmed, as far as known; 1 for an unknown number."""
+        known = self._left + len(self._settling) + len(self._unreadable)
+        return known or int(self.lineage.unshared)
 
     @property
     def pending_since(self) -> Nanos | None:
@@ -168,22 +170,22 @@ class ReplicationMachine:
         """Learn that not all changes can be watched: the tree has to be read now and then."""
         self._look_at = Nanos(now + LOOK_AGAIN)
 
-    def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
+    def connected(self, now: Nanos) -> list[Action]:
         """Learn that the peer said hello."""
-        self._their_version = their_version
-        if their_version.epoch == self.epoch or self.lineage.descends(their_version):
-            return self._ask(now)
-        # The election may still give the mastership to who has the newer configuration: nothing is sent before.
-        self._rest(Link.READY)
-        self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
-        words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
-        return [*self.troubles.tell("peer_newer", words, now)]
+        return self._ask(now)
 
-    def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
-        """Learn what the peer holds."""
-        self._theirs, self._wait_until = manifest, None
-        self.lineage.rise_above(self._their_version)
+    def holds(self, manifest: Manifest, version: DataVersion, now: Nanos) -> list[Action]:
+        """Learn what the peer holds, and of which version that is."""
         self._rest(Link.READY)
+        newer = version > self.lineage.version and version.epoch != self.epoch
+        if newer and self._waited_for != version:
+            # The election may still give the mastership to who has the newer configuration: nothing is sent before.
+            self._waited_for, self._theirs = version, None
+            self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
+            words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
+            return [*self.troubles.tell("peer_newer", words, now)]
+        self._theirs, self._their_version, self._wait_until = manifest, version, None
+        self.lineage.rise_above(version)
         self._reconcile_at = Nanos(now + self._limits.reconcile)
         self._look = True
         return self.on_timer(now)
@@ -205,6 +207,8 @@ class ReplicationMachine:
         for key, words in unreadable.items():
             actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
         actions += self.lineage.number(digest(self._ours), self.epoch)
+        if self.lineage.unshared:
+            self._since = self._since or now
         if self._theirs is not None and self.link is Link.READY and self._retry_at is None:
             actions += self._compare(self._ours, self._theirs, now)
         return actions

@@ -47,7 +47,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Both ways, first. The receiver adds its role and what it holds."""
+    """Both ways, first. The receiver adds its role, what it holds and its open conflicts."""
 
     protocol: int
     software: str
@@ -56,6 +56,7 @@ class Hello:
     data_epoch: int = 0
     generation: int = 0
     digest: str = ""
+    conflicts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The receiver's manifest, packed."""
+    """The receiver's manifest, packed, and its version: it may have been master itself since the hello."""
 
     entries: dict[str, Any]
+    data_epoch: int = 0
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The receiver's tree, read afresh, has this digest. `kept` are deletions left undone, with why."""
+    """The receiver's tree, read afresh, has this digest. `kept` are deletions left undone, with why.
+
+    `conflicts` are the names of changes of its own that gave way to pushes and wait for somebody.
+    """
 
     digest: str
     files: int
     size: int
     kept: list[str]
+    conflicts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from skd_cluster.adapters.apply import Applier, RefusedError, refusal
 from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
 from skd_cluster.adapters.fence import Fence, ServiceDownError
-from skd_cluster.adapters.history import History
+from skd_cluster.adapters.history import History, open_conflicts
 from skd_cluster.adapters.staging import Staging, staging_parent, sweep
 from skd_cluster.adapters.synclog import SyncLog
 from skd_cluster.adapters.tree import Scan, Tree
 from skd_cluster.config.schema import Config
+from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.manifest import Entry, digest, pack_manifest, unpack_manifest
 from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
 from skd_cluster.core.session import (
@@ -35,6 +36,7 @@ from skd_cluster.core.session import (
     Refused,
     encode,
 )
+from skd_cluster.processes.ownchanges import OwnChanges
 
 _READ = 1 << 18
 _SCANS = 3
@@ -45,16 +47,18 @@ _IDLE = nanos(600)
 
 
 class Receiver:
-    """One session. `fence` asks the service and raises ServiceDownError; `applied` tells it what was done."""
+    """One session. `fence` asks the service and raises ServiceDownError; `tell` tells it what was done or found."""
 
-    def __init__(self, config: Config, fence: Callable[[], Fence], applied: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, config: Config, fence: Callable[[], Fence], tell: Callable[[dict[str, Any]], None]) -> None:
         self._config = config
         self._fence = fence
-        self._applied = applied
+        self._tell = tell
         self._tree = Tree.of(config)
         parent = staging_parent(config.state_dir, config.configdir)
         self._staging = Staging(parent)
         self._history = History(config.state_dir / "history", config.history_keep)
+        self._own = OwnChanges(config, self._tree, self._tell_conflict)
+        self._settled: Callable[[], None] = lambda: None
         self._log = SyncLog(config.zeninolog)
         self._open = False
         self._done: dict[str, Any] | None = None
@@ -77,7 +81,8 @@ class Receiver:
             case Hello():
                 return self._hello(message)
             case Ask():
-                return Holds(pack_manifest(self._scan().manifest))
+                held = read_state(self._config.state_dir).version
+                return Holds(pack_manifest(self._scan().manifest), held.epoch, held.generation)
             case Begin():
                 return self._begin(message)
             case Put():
@@ -93,13 +98,15 @@ class Receiver:
         """Do what may wait until the master has its answer."""
         if self._done is not None:
             done, self._done = self._done, None
-            self._applied(done)
+            self._tell(done)
+            self._settled()
             self._staging.remove()
             self._history.prune()
 
     def close(self) -> None:
         """Leave nothing behind."""
         self._staging.remove()
+        self._own.close()
 
     def _refuse(self, error: RefusedError) -> Refused:
         self._open = False
@@ -120,6 +127,7 @@ class Receiver:
             held.version.epoch,
             held.version.generation,
             held.digest,
+            self._conflicts(),
         )
 
     def _begin(self, message: Begin) -> Ready:
@@ -166,8 +174,10 @@ class Receiver:
             with tree_lock(self._config.state_dir):
                 self._admit(message.epoch)  # again: the role may have changed while the contents came
                 self._not_late(version)
-                left = self._apply(version, entries, message.fetch, delete)
-                found = digest(self._scan().manifest)
+                held = read_state(self._config.state_dir)
+                left = self._apply(held, version, entries, message.fetch, delete)
+                tree = self._scan().manifest
+                found = digest(tree)
                 if found != message.digest:
                     words = "; ".join(left) or "somebody else writes there"
                     raise RefusedError(Refusal.DIFFERS, f"the peer's tree is not the same after the push: {words}")
@@ -175,17 +185,22 @@ class Receiver:
         except BusyError as error:
             raise RefusedError(Refusal.BUSY, f"on the peer: {error}") from error
         size = sum(entries[key].size for key in message.fetch)
-        confirmed = Confirm(found, len(entries) + len(delete), size, left)
+        confirmed = Confirm(found, len(entries) + len(delete), size, left, self._conflicts())
+        self._settled = lambda: self._own.follow(held, version, entries, delete, tree)
         self._report(version, confirmed, seconds(Nanos(monotonic() - began)))
         return confirmed
 
-    def _apply(self, version: DataVersion, entries: dict[str, Entry], fetch: list[str], delete: list[str]) -> list[str]:
+    def _apply(
+        self, held: DataState, version: DataVersion, entries: dict[str, Entry], fetch: list[str], delete: list[str]
+    ) -> list[str]:
         if not entries and not delete:
             return []
-        before = read_state(self._config.state_dir).version
         kept = self._history.generation(version.generation)
+        conflict = self._own.keep(held, entries, delete, kept)
         about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
-        facts = about | {"from": [before.epoch, before.generation]}
+        facts: dict[str, Any] = about | {"from": [held.version.epoch, held.version.generation]}
+        if conflict is not None:
+            facts["conflict"] = conflict.facts()
         return Applier(self._tree, self._staging, kept, facts).apply(entries, fetch, delete)
 
     def _report(self, version: DataVersion, done: Confirm, took: float) -> None:
@@ -194,7 +209,14 @@ class Receiver:
             f"{took * 1000:.0f} ms"
         )
         facts = {"data_epoch": version.epoch, "generation": version.generation, "digest": done.digest}
-        self._done = facts | {"files": done.files, "bytes": done.size, "seconds": took}
+        self._done = {"verb": "applied"} | facts | {"files": done.files, "bytes": done.size, "seconds": took}
+
+    def _conflicts(self) -> list[str]:
+        return list(open_conflicts(self._history.folder))
+
+    def _tell_conflict(self, conflict: Conflict) -> None:
+        self._log.line(conflict.text)
+        self._tell({"verb": "conflict", "text": conflict.text})
 
     def _scan(self) -> Scan:
         """Read the tree, again if something changed meanwhile."""

@@ -1,9 +1,10 @@
 """What a push replaces of this node's own."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skd_cluster.core.conflict import Conflict, ConflictKind, conflict_name, own_changes
+from skd_cluster.core.conflict import Conflict, ConflictKind, conflict_name, joined, own_changes, parse_conflict
 from skd_cluster.core.manifest import Entry, Kind, compare
 
 entries = st.sampled_from([Entry(Kind.FILE, 0o644, 0, 0, content) for content in "xyz"])
@@ -49,10 +50,23 @@ def test_nothing_of_this_node_s_own_is_lost_without_a_word(theirs, ours, agreed)
 
 def test_a_conflict_is_one_line_with_what_to_type():
     name = conflict_name(ConflictKind.SPLIT, "2026-11-24T20-15-30", "lb2")
-    one = Conflict(name, ConflictKind.SPLIT, 12, tuple(f"config/{number}" for number in range(4)))
+    one = Conflict(name, ConflictKind.SPLIT, tuple(f"config/{number}" for number in range(4)))
     assert one.text == (
         "conflict split-2026-11-24T20-15-30-lb2: 4 of this node's own changes, made while both nodes were master, give way to "
         "the master's and are kept: config/0, config/1, config/2, …; see skd-cluster history show "
         "split-2026-11-24T20-15-30-lb2"
     )
-    assert one.facts()["resolved"] is False
+    assert parse_conflict(one.facts()) == one
+
+
+def test_a_second_attempt_adds_to_the_conflict_that_was_told():
+    first = Conflict("split-1", ConflictKind.SPLIT, ("a", "c"))
+    second = Conflict("split-2", ConflictKind.SPLIT, ("b", "c"))
+    assert joined(first, second) == Conflict("split-1", ConflictKind.SPLIT, ("a", "b", "c"))
+    assert joined(first, None) == joined(None, first) == first
+    assert joined(None, None) is None
+
+
+@pytest.mark.parametrize("found", [None, [], {}, {"name": "x", "kind": "y", "keys": [], "resolved": False}])
+def test_what_is_no_conflict_is_none(found):
+    assert parse_conflict(found) is None

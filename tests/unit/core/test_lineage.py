@@ -30,19 +30,3 @@ def test_what_both_hold_is_shared_and_recorded_once() -> None:
     assert lineage.agree(HELD.version) == [Record(shared, durable=False)]
     assert lineage.agree(HELD.version) == []
     assert not lineage.unshared
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
-        ((3, 9), True),
-        ((3, 10), True),
-        ((3, 11), False),
-        ((3, 12), True),
-        ((3, 13), False),
-        ((2, 99), True),
-        ((4, 1), False),
-    ],
-)
-def test_the_peer_s_version_is_an_older_one_or_a_stranger(theirs: tuple[int, int], *, ours: bool) -> None:
-    assert Lineage(HELD).descends(DataVersion(*theirs)) is ours

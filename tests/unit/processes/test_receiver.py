@@ -8,12 +8,13 @@ import threading
 import pytest
 
 import skd_cluster
-from skd_cluster.adapters.datastate import read_state, tree_lock
+from skd_cluster.adapters.datastate import read_state, tree_lock, write_state
 from skd_cluster.adapters.fence import Fence, ServiceDownError
+from skd_cluster.adapters.history import History, close_conflict
 from skd_cluster.adapters.tree import Tree, read_file
 from skd_cluster.config.load import load
 from skd_cluster.core.manifest import compare, digest, pack_manifest, unpack_manifest
-from skd_cluster.core.model import DataVersion, ExitCode, Role, nanos
+from skd_cluster.core.model import DataState, DataVersion, ExitCode, Role, nanos
 from skd_cluster.core.session import (
     PROTOCOL,
     Ask,
@@ -278,3 +279,93 @@ def test_the_history_tells_the_whole_of_a_push_that_took_two_attempts(side, tmp_
     assert {"config/a", "config/z", "config/old", "config/old/x"} <= about["before"].keys()
     assert stat.S_ISREG(about["before"]["config/z"][0])
     assert set(about["deleted"]) == {"config/old", "config/old/x"}
+
+
+# ---- changes of this node's own
+
+
+def own(side, text, name="a"):
+    """Change something on the receiving side."""
+    (side.folder / "config" / name).write_text(text)
+
+
+def conflicts(side):
+    return [one["text"] for one in side.told if one["verb"] == "conflict"]
+
+
+def about(side, generation):
+    folder = side.folder / "state" / "history" / f"{generation:010d}"
+    return json.loads((folder / "about.json").read_text())
+
+
+def test_a_first_synchronisation_is_no_conflict(side):
+    side.push()
+    assert conflicts(side) == []
+
+
+def test_a_change_of_the_master_s_is_no_conflict(side):
+    side.push()
+    (side.folder / "ours" / "a").write_text("newer")
+    answer = side.push(generation=2)
+    assert answer.conflicts == []
+    assert "conflict" not in about(side, 2)
+
+
+def test_what_was_changed_here_by_hand_gives_way_and_is_kept_under_a_name(side):
+    side.push()
+    own(side, "by hand")
+    (side.folder / "ours" / "b").write_text("the master's")
+    answer = side.push(generation=2)
+    (name,) = answer.conflicts
+    assert name.startswith("drift-")
+    assert about(side, 2)["conflict"] == {"name": name, "kind": "drift", "keys": ["config/a"], "resolved": False}
+    assert (side.folder / "state/history/0000000002/tree/config/a").read_text() == "by hand"
+    (text,) = conflicts(side)
+    assert f"conflict {name}: 1 of this node's own changes, made by hand on a backup" in text
+    assert text in (side.folder / "log").read_text()
+    assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)).conflicts == [name]
+
+
+def test_it_is_told_before_anything_is_replaced(side):
+    side.push()
+    own(side, "by hand")
+    seen = []
+    side.receiver._tell = lambda facts: seen.append((facts["verb"], (side.folder / "config" / "a").read_text()))
+    side.push(generation=2)
+    assert seen == [("conflict", "by hand"), ("applied", "new")]
+
+
+def test_what_this_node_changed_as_a_master_alone_is_a_split(side):
+    side.push()
+    own(side, "typed here")
+    (side.folder / "config" / "made").write_text("made here")
+    found = digest(side.receiver._tree.scan().manifest)
+    write_state(side.folder / "state", DataState(DataVersion(4, 2), found, DataVersion(5, 1)))
+    (name,) = side.push(generation=3).conflicts
+    assert name.startswith("split-")
+    assert about(side, 3)["conflict"]["keys"] == ["config/a", "config/made"]
+
+
+def test_without_the_memory_of_what_both_held_all_that_is_replaced_may_be_missed(side):
+    side.push()
+    (side.folder / "ours" / "b").write_text("the master's")
+    own(side, "typed here")
+    write_state(side.folder / "state", DataState(DataVersion(4, 2), "00", DataVersion(3, 1)))
+    side.push(generation=3)
+    assert about(side, 3)["conflict"]["keys"] == ["config/a"]
+
+
+def test_a_conflict_that_waits_outlives_the_history_s_limit(side):
+    side.receiver._history = History(side.folder / "state" / "history", keep=2)
+    side.push()
+    own(side, "by hand")
+    (name,) = side.push(generation=2).conflicts
+    for number in range(3, 8):
+        (side.folder / "ours" / "a").write_text(str(number))
+        assert side.push(generation=number).conflicts == [name]
+    kept = sorted(path.name for path in (side.folder / "state" / "history").glob("0*"))
+    assert kept == [f"{number:010d}" for number in (2, 6, 7)]
+    close_conflict(side.folder / "state" / "history", name)
+    (side.folder / "ours" / "a").write_text("8")
+    assert side.push(generation=8).conflicts == []
+    assert len(list((side.folder / "state" / "history").glob("0*"))) == 2
