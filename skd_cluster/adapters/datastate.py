@@ -3,12 +3,18 @@
 import fcntl
 import json
 import os
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import write_atomic
-from skd_cluster.core.model import DataState, DataVersion
+from skd_cluster.adapters.clock import monotonic
+from skd_cluster.core.model import DataState, DataVersion, Nanos
+
+_AT_ONCE = Nanos(0)
+_POLL = 10
+"""Milliseconds between two looks at a lock: the kernel tells nobody when one is free."""
 
 
 class BusyError(Exception):
@@ -39,15 +45,24 @@ def write_state(state_dir: Path, state: DataState, *, durable: bool = True) -> N
 
 
 @contextmanager
-def tree_lock(state_dir: Path) -> Iterator[None]:
-    """Hold the tree while it is changed or its version recorded. Raises BusyError at once if somebody else does."""
+def tree_lock(state_dir: Path, patience: Nanos = _AT_ONCE) -> Iterator[None]:
+    """Hold the tree while it is changed or its version recorded. Raises BusyError if somebody else does for too long."""
     state_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(state_dir / "tree.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError("the tree is being changed by another process") from error
+        deadline = monotonic() + patience
+        while not _locked(descriptor):
+            if monotonic() >= deadline:
+                raise BusyError("the tree is being changed by another process")
+            select.poll().poll(_POLL)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -16,6 +16,7 @@ from typing import Any
 
 from skd_cluster.adapters.atomic import write_atomic
 from skd_cluster.core.conflict import Conflict, parse_conflict
+from skd_cluster.core.history import merged
 
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
@@ -110,9 +111,9 @@ class Kept:
             raise
 
     def about(self, facts: dict[str, Any]) -> None:
-        """Write down what is about to be done. Raises OSError."""
+        """Write down what is about to be done; a second try of the same generation adds to the first. Raises OSError."""
         self._folder(self.folder)
-        whole = _joined(self._earlier(), facts)
+        whole = merged(self._earlier(), facts)
         write_atomic(self.folder / "about.json", json.dumps(whole, indent=1).encode() + b"\n", mode=0o600)
 
     def conflict(self) -> Conflict | None:
@@ -145,17 +146,6 @@ class Kept:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)  # private keys are in it, under their own modes
             self._made.add(folder)
-
-
-def _joined(earlier: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of all attempts: what the first one found is the old state, what it made is no part of it."""
-    before, made = earlier.get("before", {}), earlier.get("made", [])
-    deleted = earlier.get("deleted", [])
-    return facts | {
-        "before": {key: one for key, one in facts["before"].items() if key not in made} | before,
-        "made": [*made, *(key for key in facts["made"] if key not in before and key not in made)],
-        "deleted": [*deleted, *(key for key in facts["deleted"] if key not in deleted)],
-    }
 
 
 def _lasting(state: os.stat_result) -> bool:

@@ -29,12 +29,13 @@ class Staging:
         for root in roots:
             (self.tree / root).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def put(self, key: str, body: bytes) -> None:
-        """Take a content. Readable by nobody else. Raises OSError."""
+    def put(self, key: str, body: bytes, at: int = 0) -> None:
+        """Take a content, or from `at` on the next piece of one. Readable by nobody else. Raises OSError."""
         place = self.tree / key
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if at else os.O_TRUNC)
         with os.fdopen(os.open(place, flags, 0o600), "wb") as stream:
+            stream.seek(at)
             stream.write(body)
 
     def path(self, key: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,22 +22,32 @@ from skd_cluster.core.manifest import Entry, digest, pack_manifest, unpack_manif
 from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
 from skd_cluster.core.session import (
     PROTOCOL,
+    About,
     Ask,
+    AskKept,
     Begin,
     Commit,
     Confirm,
     Decoder,
+    Get,
     Hello,
     Holds,
+    ListKept,
     Message,
+    Open,
     ProtocolError,
     Put,
     Ready,
+    Recall,
     Refusal,
     Refused,
+    Resolve,
+    Restore,
     encode,
 )
+from skd_cluster.processes.archive import Archive
 from skd_cluster.processes.ownchanges import OwnChanges
+from skd_cluster.processes.restorer import Restorer
 
 _READ = 1 << 18
 _SCANS = 3
@@ -60,6 +71,8 @@ class Receiver:
         self._own = OwnChanges(config, self._tree, self._tell_conflict)
         self._settled: Callable[[], None] = lambda: None
         self._log = SyncLog(config.zeninolog)
+        self._archive = Archive(config, self._tree)
+        self._restorer = Restorer(config.state_dir, self._tree, self._staging, self._service)
         self._open = False
         self._done: dict[str, Any] | None = None
         beside = {str(Path(place).parent) for place in self._tree.roots.values()}  # of what is a single file
@@ -81,16 +94,22 @@ class Receiver:
             case Hello():
                 return self._hello(message)
             case Ask():
-                held = read_state(self._config.state_dir).version
-                return Holds(pack_manifest(self._scan().manifest), held.epoch, held.generation)
+                return self._holds()
             case Begin():
                 return self._begin(message)
             case Put():
                 if self._open:
-                    self._staging.put(self._checked(message.key), message.body)
+                    self._staging.put(self._checked(message.key), message.body, message.at)
                 return None
             case Commit():
                 return self._commit(message) if self._open else None
+            case Open():
+                self._restorer.admit()
+                return self._stage()
+            case Restore():
+                return self._restore(message) if self._open else None
+            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve():
+                return self._archive.answer(message)
             case _:
                 raise RefusedError(Refusal.PROTOCOL, f"{type(message).__name__} is no question")
 
@@ -128,10 +147,20 @@ class Receiver:
             held.version.generation,
             held.digest,
             self._conflicts(),
+            socket.gethostname(),
         )
+
+    def _holds(self) -> Holds:
+        found = self._scan()
+        held = read_state(self._config.state_dir).version
+        unknown = dict.fromkeys(found.changing, "it is being changed") | found.unreadable
+        return Holds(pack_manifest(found.manifest), held.epoch, held.generation, unknown)
 
     def _begin(self, message: Begin) -> Ready:
         self._admit(message.epoch)
+        return self._stage()
+
+    def _stage(self) -> Ready:
         self._staging.renew(self._tree.scope.roots())
         self._open = True
         return Ready(str(self._staging.tree))
@@ -202,6 +231,14 @@ class Receiver:
         if conflict is not None:
             facts["conflict"] = conflict.facts()
         return Applier(self._tree, self._staging, kept, facts).apply(entries, fetch, delete)
+
+    def _restore(self, message: Restore) -> Confirm:
+        self._open = False
+        left = self._restorer.restore(message, self._history)
+        self._history.prune()
+        paths = len(message.entries) + len(message.delete)
+        self._log.line(f"restored from {message.source}: {paths} paths")
+        return Confirm(digest(self._scan().manifest), paths, 0, left)
 
     def _report(self, version: DataVersion, done: Confirm, took: float) -> None:
         self._log.line(

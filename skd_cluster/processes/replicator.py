@@ -23,12 +23,15 @@ from skd_cluster.core import session as wire
 from skd_cluster.core.histogram import LAG_BOUNDS, Histogram
 from skd_cluster.core.manifest import unpack_manifest
 from skd_cluster.core.messages import Mastership, Note, ReplicationReport, SyncNow
-from skd_cluster.core.model import MILLISECOND, SECOND, DataVersion, ExitCode, Nanos, seconds
+from skd_cluster.core.model import MILLISECOND, SECOND, DataVersion, ExitCode, Nanos, nanos, seconds
 from skd_cluster.core.replication import Limits, ReplicationMachine
 from skd_cluster.core.replication_actions import Action, AskPeer, Batch, Connect, Disconnect, Record, Scan, Send, Tell
 
 _ROUNDS = 10
 """Readings of the tree in a row while new folders appear; what appears later has a watch or an event."""
+
+_RESTORE = nanos(5)
+"""What `skd-cluster history restore` may take for a tree; until it is done there is nothing whole to send."""
 
 
 class Teller:
@@ -285,7 +288,7 @@ class Replicator:
 
     def _record(self, action: Record) -> None:
         try:
-            with tree_lock(self._config.state_dir):
+            with tree_lock(self._config.state_dir, _RESTORE):
                 write_state(self._config.state_dir, action.state, durable=action.durable)
         except (OSError, BusyError) as error:
             self._teller.tell_once("state", f"the version of the configuration cannot be recorded: {error}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 import threading
 
@@ -93,7 +94,8 @@ def side(tmp_path):
 
 
 def test_hello_says_role_epoch_and_what_is_held(side):
-    assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)) == Hello(PROTOCOL, skd_cluster.__version__, 5, "backup")
+    said = Hello(PROTOCOL, skd_cluster.__version__, 5, "backup", node=socket.gethostname())
+    assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)) == said
     side.push()
     answer = side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5))
     assert (answer.data_epoch, answer.generation) == (5, 1)
