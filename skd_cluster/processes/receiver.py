@@ -108,7 +108,11 @@ class Receiver:
                 return self._stage()
             case Restore():
                 return self._restore(message) if self._open else None
-            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve():
+            case Resolve():
+                answer = self._archive.answer(message)
+                self._tell({"verb": "conflict", "text": ""})
+                return answer
+            case Get() | ListKept() | About() | AskKept() | Recall():
                 return self._archive.answer(message)
             case _:
                 raise RefusedError(Refusal.PROTOCOL, f"{type(message).__name__} is no question")
