@@ -45,7 +45,7 @@ from skd_cluster.core.session import (
     Restore,
     encode,
 )
-from skd_cluster.processes.archive import Archive
+from skd_cluster.processes.archive import Archive, Question
 from skd_cluster.processes.ownchanges import OwnChanges
 from skd_cluster.processes.restorer import Restorer
 
@@ -108,12 +108,8 @@ class Receiver:
                 return self._stage()
             case Restore():
                 return self._restore(message) if self._open else None
-            case Resolve():
-                answer = self._archive.answer(message)
-                self._tell({"verb": "conflict", "text": ""})
-                return answer
-            case Get() | ListKept() | About() | AskKept() | Recall():
-                return self._archive.answer(message)
+            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve():
+                return self._look(message)
             case _:
                 raise RefusedError(Refusal.PROTOCOL, f"{type(message).__name__} is no question")
 
@@ -153,6 +149,12 @@ class Receiver:
             self._conflicts(),
             socket.gethostname(),
         )
+
+    def _look(self, question: Question) -> Message:
+        answer = self._archive.answer(question)
+        if isinstance(question, Resolve):
+            self._tell({"verb": "conflict", "text": ""})  # one waits less
+        return answer
 
     def _holds(self) -> Holds:
         found = self._scan()
