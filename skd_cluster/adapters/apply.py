@@ -48,14 +48,13 @@ def refusal(error: OSError, place: str) -> RefusedError:
 
 
 class Applier:
-    """One batch on one tree. Use it once, under the tree's lock."""
+    """One batch on one tree. Use it once, under the tree's lock. `facts` are what else the history is to say of it."""
 
-    def __init__(self, tree: Tree, staging: Staging, kept: Kept) -> None:
+    def __init__(self, tree: Tree, staging: Staging, kept: Kept, facts: Mapping[str, Any] | None = None) -> None:
         self._tree = tree
         self._staging = staging
         self._kept = kept
-        self._before: dict[str, list[int]] = {}
-        self._made: list[str] = []
+        self._facts = dict(facts or {})
         self._folders: set[str] = set()
 
     def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
@@ -68,22 +67,36 @@ class Applier:
                 self._prepare(key, entries[key], durable=len(fetch) <= _ONE_BY_ONE)
             if len(fetch) > _ONE_BY_ONE:
                 os.sync()
+            place = str(self._kept.folder)
+            self._kept.about(self._foreseen(entries, delete))
+            fetched = frozenset(fetch)
             for key in shallow_first(entries):
                 place = self._tree.path(key)
-                self._make(key, place, entries[key], fetched=key in fetch)
+                self._make(key, place, entries[key], fetched=key in fetched)
             left = [words for key in delete if (words := self._delete(key, self._tree.path(key)))]
             for key in reversed(shallow_first(entries)):
                 if entries[key].kind is Kind.FOLDER:
                     place = self._tree.path(key)
-                    self._attributes(key, place, entries[key])
+                    self._attributes(place, entries[key])
             self._settle()
         except OSError as error:
             raise refusal(error, place) from error
         return left
 
-    def facts(self, delete: Sequence[str]) -> dict[str, Any]:
-        """Return what was done, for the history: attributes before, what was not there before, what went."""
-        return {"before": self._before, "made": self._made, "deleted": list(delete)}
+    def _foreseen(self, entries: Mapping[str, Entry], delete: Sequence[str]) -> dict[str, Any]:
+        """Return what the history is to say: attributes as they are, what is not there yet, what will go.
+
+        Said beforehand: who is killed in the middle says nothing any more, and the next attempt finds only the rest.
+        """
+        before: dict[str, list[int]] = {}
+        made: list[str] = []
+        for key in (*entries, *delete):
+            state = _state(self._tree.path(key)) if self._inside(key) else None
+            if state is not None:
+                before[key] = [state.st_mode, state.st_uid, state.st_gid]
+            elif key in entries:
+                made.append(key)
+        return self._facts | {"before": before, "made": made, "deleted": list(delete)}
 
     def _check(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> None:
         """Accept only paths that this node replicates as well."""
@@ -136,7 +149,7 @@ class Applier:
         if not self._inside(key):
             raise RefusedError(Refusal.DIFFERS, f"{path}: the folder it belongs into is not there on the peer")
         state = _state(path)
-        self._remember(key, path, state)
+        self._folders.add(os.path.dirname(path))
         if entry.kind is Kind.FOLDER:
             if state is None or not stat.S_ISDIR(state.st_mode):
                 self._clear(key, path, state)
@@ -145,7 +158,7 @@ class Applier:
         if entry.kind is Kind.FILE and not fetched:
             if state is None or not stat.S_ISREG(state.st_mode):
                 raise RefusedError(Refusal.DIFFERS, f"{path} was changed on the peer")
-            self._attributes(key, path, entry)
+            self._attributes(path, entry)
             return
         if state is not None and stat.S_ISDIR(state.st_mode):
             self._clear(key, path, state)
@@ -192,7 +205,7 @@ class Applier:
         state = _state(path)
         if state is None or not self._inside(key):
             return ""
-        self._remember(key, path, state)
+        self._folders.add(os.path.dirname(path))
         if not stat.S_ISDIR(state.st_mode):
             self._kept.link(key, path)
             os.unlink(path)
@@ -210,23 +223,16 @@ class Applier:
     def _worthless(self, key: str, path: str) -> bool:
         return self._tree.scratch(key, folder=os.path.isdir(path))
 
-    def _attributes(self, key: str, path: str, entry: Entry) -> None:
+    @staticmethod
+    def _attributes(path: str, entry: Entry) -> None:
         """Set owner and mode of what exists. At no time may more than before and after do something with it."""
         state = os.lstat(path)
-        self._before.setdefault(key, [state.st_mode, state.st_uid, state.st_gid])
         if (state.st_uid, state.st_gid) != (entry.uid, entry.gid):
             os.chmod(path, stat.S_IMODE(state.st_mode) & entry.mode)
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
             state = os.lstat(path)
         if stat.S_IMODE(state.st_mode) != entry.mode:
             os.chmod(path, entry.mode)
-
-    def _remember(self, key: str, path: str, state: os.stat_result | None) -> None:
-        if state is None:
-            self._made.append(key)
-        else:
-            self._before.setdefault(key, [state.st_mode, state.st_uid, state.st_gid])
-        self._folders.add(os.path.dirname(path))
 
     def _settle(self) -> None:
         """Make the names durable."""

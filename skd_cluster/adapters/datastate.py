@@ -6,12 +6,11 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import write_atomic
 from skd_cluster.adapters.clock import monotonic
-from skd_cluster.core.model import DataVersion, Nanos
+from skd_cluster.core.model import DataState, DataVersion, Nanos
 
 _AT_ONCE = Nanos(0)
 _POLL = 10
@@ -22,29 +21,27 @@ class BusyError(Exception):
     """Somebody else is changing the tree."""
 
 
-@dataclass(frozen=True, slots=True)
-class DataState:
-    """A version and the digest of the tree that has it."""
-
-    version: DataVersion = field(default_factory=DataVersion)
-    digest: str = ""
-
-
 def read_state(state_dir: Path) -> DataState:
     """Return what was last recorded; the oldest version there is if nothing was, or nothing legible."""
     try:
         found = json.loads((state_dir / "data.json").read_text())
         version = DataVersion(int(found["epoch"]), int(found["generation"]))
-        return DataState(version, str(found["digest"]))
+        epoch, generation = found.get("agreed") or (version.epoch, version.generation)
+        return DataState(version, str(found["digest"]), DataVersion(int(epoch), int(generation)))
     except (OSError, ValueError, KeyError, TypeError):
         return DataState()
 
 
-def write_state(state_dir: Path, state: DataState) -> None:
-    """Record durably. Raises OSError."""
+def write_state(state_dir: Path, state: DataState, *, durable: bool = True) -> None:
+    """Record, durably if it must survive power loss. Raises OSError."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    found = {"epoch": state.version.epoch, "generation": state.version.generation, "digest": state.digest}
-    write_atomic(state_dir / "data.json", json.dumps(found).encode() + b"\n", mode=0o600)
+    found = {
+        "epoch": state.version.epoch,
+        "generation": state.version.generation,
+        "digest": state.digest,
+        "agreed": [state.agreed.epoch, state.agreed.generation],
+    }
+    write_atomic(state_dir / "data.json", json.dumps(found).encode() + b"\n", mode=0o600, durable=durable)
 
 
 @contextmanager

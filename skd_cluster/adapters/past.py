@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import write_atomic
+from skd_cluster.adapters.history import close_conflict
 from skd_cluster.adapters.tree import read_content
 from skd_cluster.core.history import Generation, kept_manifest, parse
 from skd_cluster.core.manifest import Entry, Kind
@@ -71,6 +72,7 @@ class Past:
                 about["conflict"] = (found if isinstance(found, dict) else {}) | {"resolved": True}
                 text = json.dumps(about, indent=1).encode() + b"\n"
                 write_atomic(self._place(number) / _ABOUT, text, mode=0o600)
+                close_conflict(self.folder, name)
                 return number
         raise LookupError(f"conflict {name}")
 

@@ -124,6 +124,19 @@ class Tree:
             verdict = self._verdicts[key, folder] = self.scope.verdict(key, folder=folder)
         return verdict
 
+    def entry(self, key: str) -> Entry | None:
+        """Return what is at one key now, None for nothing that travels. Raises ChangingError, OSError."""
+        path = self.path(key)
+        try:
+            state = os.lstat(path)
+            if stat.S_ISDIR(state.st_mode):
+                return Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
+            if stat.S_ISLNK(state.st_mode):
+                return _link(path, state)
+            return _file(state, read_content(key, path, _stamp(state))) if stat.S_ISREG(state.st_mode) else None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def scan(self, hold: Collection[str] = ()) -> Scan:
         """Read everything. `hold` are keys in the middle of being written: not looked at."""
         found = Scan(changing=set(hold))
@@ -154,8 +167,7 @@ class Tree:
                 if key not in found.changing:
                     self._file(key, path, state, found, known)
             elif stat.S_ISLNK(state.st_mode):
-                target = os.readlink(path)
-                found.manifest[key] = Entry(Kind.LINK, 0, state.st_uid, state.st_gid, target, mtime=state.st_mtime_ns)
+                found.manifest[key] = _link(path, state)
             else:
                 found.skipped[key] = path
         except FileNotFoundError:
@@ -185,10 +197,16 @@ class Tree:
             content = read_content(key, path, stamp)
             if state.st_ctime_ns < now - GRAIN:
                 known[key] = _Known(stamp, content)
-        mode = stat.S_IMODE(state.st_mode)
-        found.manifest[key] = Entry(
-            Kind.FILE, mode, state.st_uid, state.st_gid, content, state.st_size, state.st_mtime_ns
-        )
+        found.manifest[key] = _file(state, content)
+
+
+def _link(path: str, state: os.stat_result) -> Entry:
+    return Entry(Kind.LINK, 0, state.st_uid, state.st_gid, os.readlink(path), mtime=state.st_mtime_ns)
+
+
+def _file(state: os.stat_result, content: str) -> Entry:
+    mode = stat.S_IMODE(state.st_mode)
+    return Entry(Kind.FILE, mode, state.st_uid, state.st_gid, content, state.st_size, state.st_mtime_ns)
 
 
 def read_content(key: str, path: str, expected: tuple[int, int, int, int, int] | None = None) -> str:

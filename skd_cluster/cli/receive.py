@@ -24,12 +24,12 @@ def run(args: argparse.Namespace) -> ExitCode:
     # A batch that has begun is finished, whatever becomes of the connection.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    def applied(facts: dict[str, Any]) -> None:
-        with suppress(NotRunning, OSError):  # it reads the recorded version when it starts
-            request(config.run_dir, {"verb": "applied", **facts}, PATIENCE)
+    def tell(facts: dict[str, Any]) -> None:
+        with suppress(NotRunning, OSError):  # it reads what was recorded when it starts
+            request(config.run_dir, facts, PATIENCE)
 
     try:
-        receiver = Receiver(config, lambda: ask_fence(config.run_dir), applied)
+        receiver = Receiver(config, lambda: ask_fence(config.run_dir), tell)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED

@@ -197,12 +197,14 @@ class ElectionMachine(Standing):
         return []
 
     def _rival(self, advert: Advert, now: Nanos) -> list[Action]:
-        """Two masters have met: one yields.
+        """Two masters have met: one yields. Who has changed nothing meanwhile goes before who has, else by rank.
 
         One that is not heard cannot make the other yield, so it yields itself after its rival had the time to hear it:
         counted from when they met, and anew when they have lost each other in between.
         """
-        if not self.peer.yields_to_us:
+        unshared = Flag.UNSHARED in advert.flags
+        stays = self.peer.yields_to_us if unshared == self.unshared else self.unshared
+        if not stays:
             return self._yield(advert, Reason.RIVAL_WON, now)
         if self._rivalry.meets(self.peer, now):
             return [Send()]

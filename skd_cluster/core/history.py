@@ -8,22 +8,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from skd_cluster.core.conflict import Conflict, parse_conflict
 from skd_cluster.core.manifest import Entry, Kind, Manifest, compare
 from skd_cluster.core.model import DataVersion
 from skd_cluster.core.scope import LOOSE, Scope
 
 _LATEST = 1e11
 """Seconds since 1970; what is later is no time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Changes of this node's own that a push replaced. `kind` is `split` or `drift`, `keys` are what was changed here."""
-
-    name: str
-    kind: str
-    keys: tuple[str, ...]
-    resolved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +70,7 @@ def parse(number: int, found: Any) -> Generation:
         {str(key): _attributes(one) for key, one in before.items()} if isinstance(before, dict) else {},
         _keys(found.get("made")),
         _keys(found.get("deleted")),
-        _conflict(found.get("conflict")),
+        parse_conflict(found.get("conflict")),
         str(found.get("restored") or ""),
     )
 
@@ -99,13 +90,6 @@ def _keys(found: Any) -> tuple[str, ...]:
 def _attributes(found: Any) -> tuple[int, int, int]:
     mode, uid, gid = (*map(_whole, found), 0, 0, 0)[:3] if isinstance(found, list) else (0, 0, 0)
     return mode, uid, gid
-
-
-def _conflict(found: Any) -> Conflict | None:
-    if not isinstance(found, dict) or not found.get("name"):
-        return None
-    resolved = found.get("resolved") is True
-    return Conflict(str(found["name"]), str(found.get("kind", "")), _keys(found.get("keys")), resolved)
 
 
 def merged(old: Any, new: dict[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from enum import Enum, unique
 
 from skd_cluster.core.deletions import DeletionGuard
+from skd_cluster.core.lineage import Lineage
 from skd_cluster.core.manifest import Manifest, compare, digest, filled
-from skd_cluster.core.model import SECOND, DataVersion, Nanos, nanos, seconds
+from skd_cluster.core.model import SECOND, DataState, DataVersion, Nanos, nanos, seconds
 from skd_cluster.core.replication_actions import (
     Action,
     AskPeer,
     Batch,
     Connect,
     Disconnect,
-    Record,
     Scan,
     Send,
 )
@@ -76,13 +76,12 @@ class Limits:
 class ReplicationMachine:
     """Drives one replicator. Every method returns what to do; call `on_timer` when `deadline` has come.
 
-    It starts with what was recorded (`version`, `recorded`) and does nothing before `mastership`. `jitter` gives numbers
+    It starts with what was recorded and does nothing before `mastership`. `jitter` gives numbers
     from 0 to 1.
     """
 
-    def __init__(self, limits: Limits, version: DataVersion, recorded: str, jitter: Callable[[], float]) -> None:
-        self.version = version
-        self.digest = recorded
+    def __init__(self, limits: Limits, recorded: DataState, jitter: Callable[[], float]) -> None:
+        self.lineage = Lineage(recorded)
         self.epoch = 0
         self.link = Link.DOWN
         self.totals = Totals()
@@ -94,9 +93,8 @@ class ReplicationMachine:
         self._unreadable: Mapping[str, str] = {}
         self._theirs: Manifest | None = None
         self._their_version = DataVersion()
-        self._common = version
-        self._above = DataVersion()
         self._wait_until: Nanos | None = None
+        self._waited_for: DataVersion | None = None
         self._batch: Batch | None = None
         self._left = 0
         self._since: Nanos | None = None
@@ -117,8 +115,9 @@ class ReplicationMachine:
 
     @property
     def pending(self) -> int:
-        """How many paths the peer has not confirmed, as far as known."""
-        return self._left + len(self._settling) + len(self._unreadable)
+        """How many paths the peer has not confirmed, as far as known; 1 for an unknown number."""
+        known = self._left + len(self._settling) + len(self._unreadable)
+        return known or int(self.lineage.unshared)
 
     @property
     def pending_since(self) -> Nanos | None:
@@ -171,21 +170,22 @@ class ReplicationMachine:
         """Learn that not all changes can be watched: the tree has to be read now and then."""
         self._look_at = Nanos(now + LOOK_AGAIN)
 
-    def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
+    def connected(self, now: Nanos) -> list[Action]:
         """Learn that the peer said hello."""
-        self._their_version = their_version
-        if their_version.epoch == self.epoch or their_version <= self._common:
-            return self._ask(now)
-        # The election may still give the mastership to who has the newer configuration: nothing is sent before.
-        self._rest(Link.READY)
-        self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
-        words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
-        return [*self.troubles.tell("peer_newer", words, now)]
+        return self._ask(now)
 
-    def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
-        """Learn what the peer holds."""
-        self._theirs, self._above, self._wait_until = manifest, self._their_version, None
+    def holds(self, manifest: Manifest, version: DataVersion, now: Nanos) -> list[Action]:
+        """Learn what the peer holds, and of which version that is."""
         self._rest(Link.READY)
+        newer = version > self.lineage.version and version.epoch != self.epoch
+        if newer and self._waited_for != version:
+            # The election may still give the mastership to who has the newer configuration: nothing is sent before.
+            self._waited_for, self._theirs = version, None
+            self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
+            words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
+            return [*self.troubles.tell("peer_newer", words, now)]
+        self._theirs, self._their_version, self._wait_until = manifest, version, None
+        self.lineage.rise_above(version)
         self._reconcile_at = Nanos(now + self._limits.reconcile)
         self._look = True
         return self.on_timer(now)
@@ -206,8 +206,12 @@ class ReplicationMachine:
         actions: list[Action] = []
         for key, words in unreadable.items():
             actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
-        actions += self._number()
-        return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
+        actions += self.lineage.number(digest(self._ours), self.epoch)
+        if self.lineage.unshared:
+            self._since = self._since or now
+        if self._theirs is not None and self.link is Link.READY and self._retry_at is None:
+            actions += self._compare(self._ours, self._theirs, now)
+        return actions
 
     def confirmed(self, found: str, now: Nanos) -> list[Action]:
         """Learn that the peer applied the batch, and the digest of its tree then."""
@@ -219,12 +223,11 @@ class ReplicationMachine:
             self._theirs = None
             return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
         self._theirs, self._their_version = batch.plan.target, batch.version
-        self._common = batch.version
         self._left = 0
         self._guard.confirmed(len(batch.plan.delete), now)
         self.totals.confirmed(batch, now)
         self._since = None
-        return [*self._well(), *self.on_timer(now)]
+        return [*self.lineage.agree(self._their_version), *self._well(), *self.on_timer(now)]
 
     def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the peer refused a batch or a question. What it holds now is not known."""
@@ -281,27 +284,16 @@ class ReplicationMachine:
             self._since = touched if self._since is None else min(self._since, touched)
         return [Scan(self._settling.held(now))] if self._look or touched is not None else []
 
-    def _number(self) -> list[Action]:
-        """Give our tree a new version if it is another than the recorded one, or if the peer's would seem newer."""
-        found = digest(self._ours or {})
-        newest = max(self.version.generation, self._above.generation)
-        if found == self.digest and self._above <= self.version and newest == self.version.generation:
-            return []
-        self.digest, self.version = found, DataVersion(self.epoch, newest + 1)
-        return [Record(self.version, found)]
-
-    def _compare(self, now: Nanos) -> list[Action]:
+    def _compare(self, ours: Manifest, theirs: Manifest, now: Nanos) -> list[Action]:
         """Send what the peer lacks."""
-        if self._theirs is None or self._ours is None:
-            return []
-        plan = compare(self._ours, self._theirs, self._unknown)
+        plan = compare(ours, theirs, self._unknown)
         self._left = len(plan.entries) + len(plan.delete)
-        if plan.empty and self._their_version == self.version:
+        if plan.empty and self._their_version == self.lineage.version:
             self._since = None
-            return self._well()
-        if self._guard.holds(plan, self._theirs, now):
-            return [*self.troubles.tell("max_delete", self._guard.words(plan, self._theirs), now)]
-        batch = Batch(plan, self.epoch, self.version, digest(plan.target), self._since or now)
+            return [*self.lineage.agree(self._their_version), *self._well()]
+        if self._guard.holds(plan, theirs, now):
+            return [*self.troubles.tell("max_delete", self._guard.words(plan, theirs), now)]
+        batch = Batch(plan, self.epoch, self.lineage.version, digest(plan.target), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
         return [Send(batch)]

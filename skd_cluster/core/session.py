@@ -56,7 +56,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Both ways, first. The receiver adds its role, what it holds and its host name."""
+    """Both ways, first. The receiver adds its role, what it holds, its open conflicts and its host name."""
 
     protocol: int
     software: str
@@ -65,6 +65,7 @@ class Hello:
     data_epoch: int = 0
     generation: int = 0
     digest: str = ""
+    conflicts: list[str] = field(default_factory=list)
     node: str = ""
 
 
@@ -75,9 +76,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The receiver's manifest, packed. `unknown` is what it could not read, with why."""
+    """The receiver's manifest, packed, and its version: it may have been master itself since the hello.
+
+    `unknown` is what it could not read, with why.
+    """
 
     entries: dict[str, Any]
+    data_epoch: int = 0
+    generation: int = 0
     unknown: dict[str, Any] = field(default_factory=dict)
 
 
@@ -122,12 +128,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The receiver's tree, read afresh, has this digest. `kept` are deletions left undone, with why."""
+    """The receiver's tree, read afresh, has this digest. `kept` are deletions left undone, with why.
+
+    `conflicts` are the names of changes of its own that gave way to pushes and wait for somebody.
+    """
 
     digest: str
     files: int
     size: int
     kept: list[str]
+    conflicts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,10 @@ class Restorer:
                 # The number this change will have; above all that is kept, two generations must not mix.
                 number = max([held.generation, *Past(history.folder).numbers()[:1]]) + 1
                 kept = history.generation(number)
-                applier = Applier(self._tree, self._staging, kept)
-                try:
-                    return applier.apply(entries, [str(key) for key in message.fetch], delete)
-                finally:
-                    about = {"epoch": fence.epoch, "generation": number, "at": wall(), "restored": message.source}
-                    kept.about(about | {"from": [held.epoch, held.generation]} | applier.facts(delete))
+                about = {"epoch": fence.epoch, "generation": number, "at": wall(), "restored": message.source}
+                facts = about | {"from": [held.epoch, held.generation]}
+                return Applier(self._tree, self._staging, kept, facts).apply(
+                    entries, [str(key) for key in message.fetch], delete
+                )
         except BusyError as error:
             raise RefusedError(Refusal.BUSY, str(error)) from error

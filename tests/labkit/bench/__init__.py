@@ -1,4 +1,4 @@
-"""`script/bench`: this service beside Debian's keepalived and ucarp, on one host, in one run, with the same yardsticks.
+"""`script/bench`: this service beside Debian's keepalived, ucarp and lsyncd, on one host, in one run, with the same yardsticks.
 
 peers       what is measured: how each service is configured, started, asked to hand over, taken apart
 stage       where: two nodes and a client, the master chosen, everybody settled
@@ -10,5 +10,9 @@ healing     a partition and its end
 pace        jitter of advertisements
 steadiness  role changes that nobody needed
 cost        processor and memory
+copiers     what replicates: lsyncd, version 2, ours; and the pair they do it on
+alike       the yardstick for trees: whether one has become like the other
+replication one edit, many files, a first synchronisation
+arrivals    which changes arrive at all
 chart       the picture in docs/
 """

@@ -10,22 +10,26 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from skd_cluster import __version__
 
 from . import chart
+from .arrivals import arrives
 from .cost import cost
 from .death import all_processes, one_process
 from .effort import FULL, Effort
 from .healing import healing
 from .pace import jitter
 from .peers import Setup
+from .replication import burst, edit, first
 from .rows import Table, to_json
 from .steadiness import Trouble, report, steadiness
 from .takeover import planned, power_loss, sigterm
 
-TABLES: Final[Mapping[str, Callable[[Effort], Table]]] = {
+Tables: TypeAlias = Mapping[str, Callable[[Effort], Table]]
+
+FAILOVER: Final[Tables] = {
     "power": power_loss,
     "planned": planned,
     "sigterm": sigterm,
@@ -36,6 +40,10 @@ TABLES: Final[Mapping[str, Callable[[Effort], Table]]] = {
     "steadiness": steadiness,
     "cost": cost,
 }
+REPLICATION: Final[Tables] = {"edit": edit, "burst": burst, "first": first, "arrives": arrives}
+TABLES: Final[Mapping[str, Tables]] = {"failover": FAILOVER, "replication": REPLICATION}
+LONG: Final = ("huge",)
+"""Only when named, or with `--full`."""
 
 
 def host() -> dict[str, object]:
@@ -46,6 +54,8 @@ def host() -> dict[str, object]:
         "skd-cluster": __version__,
         "keepalived": _first_number(["keepalived", "--version"]),
         "ucarp": _first_number(["ucarp", "--help"]),
+        "lsyncd": _first_number(["lsyncd", "--version"]),
+        "rsync": _first_number(["rsync", "--version"]),
     }
 
 
@@ -60,7 +70,7 @@ def processor_times() -> list[int]:
     return [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
 
-def failover(effort: Effort, names: list[str], json: Path | None, svg: Path | None) -> int:
+def compare(chosen: Tables, effort: Effort, json: Path | None, svg: Path | None) -> int:
     """Print each table as soon as it is there; return 1 if a limit does not hold."""
     facts = host()
     print(
@@ -68,8 +78,8 @@ def failover(effort: Effort, names: list[str], json: Path | None, svg: Path | No
     )
     before, began = processor_times(), time.monotonic()
     tables = []
-    for name in names:
-        table = TABLES[name](effort)
+    for measure in chosen.values():
+        table = measure(effort)
         tables.append(table)
         print(table.markdown(), flush=True)
     spent = [after - earlier for earlier, after in zip(before, processor_times(), strict=True)]
@@ -91,17 +101,21 @@ def failover(effort: Effort, names: list[str], json: Path | None, svg: Path | No
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("failover", "steady"), default="failover")
+    parser.add_argument("what", nargs="?", choices=(*TABLES, "steady"), default="failover")
     parser.add_argument("--minutes", type=float, help="of steadiness; for steady 10 without it")
-    tables = parser.add_argument_group("failover", "tables that compare with keepalived and ucarp")
-    tables.add_argument("--full", action="store_true", help="many runs: hours")
+    tables = parser.add_argument_group(
+        " and ".join(TABLES), "tables that compare with keepalived and ucarp, and with lsyncd and version 2"
+    )
+    tables.add_argument("--full", action="store_true", help="many runs: hours; of replication also 100,000 files")
     tables.add_argument("--runs", type=int, help="of what needs a fresh pair")
     tables.add_argument(
         "--slow-runs", type=int, help="of what takes seconds each time: 1 s intervals, SIGSTOP, healing"
     )
     tables.add_argument("--handovers", type=int, help="planned ones")
+    tables.add_argument("--edits", type=int, help="of one file")
     tables.add_argument("--seconds", type=float, help="of listening for jitter and cost")
-    tables.add_argument("--only", default=",".join(TABLES), metavar="NAME,...", help=f"of {', '.join(TABLES)}")
+    names = "; ".join(f"{what}: {', '.join(each)}" for what, each in TABLES.items())
+    tables.add_argument("--only", default="", metavar="NAME,...", help=names)
     tables.add_argument("--json", type=Path, metavar="FILE", help="write everything, each sample too")
     tables.add_argument("--svg", type=Path, metavar="FILE", help="draw the blackouts")
     steady = parser.add_argument_group("steady", "our pair left alone")
@@ -111,8 +125,9 @@ def arguments() -> argparse.Namespace:
     steady.add_argument("--hogs", type=int, default=4, help="busy loops on the master")
     steady.add_argument("--loss", type=float, default=0.0, help="percent")
     options = parser.parse_args()
-    if unknown := set(options.only.split(",")) - set(TABLES):
-        parser.error(f"no such table: {', '.join(sorted(unknown))}")
+    known = TABLES.get(options.what, {})
+    if options.only and (unknown := set(options.only.split(",")) - known.keys()):
+        parser.error(f"no such table of {options.what}: {', '.join(sorted(unknown))}")
     return options
 
 
@@ -122,9 +137,13 @@ def main() -> int:
     if options.what == "steady":
         setup = Setup(options.interval, dead_ratio=options.dead_ratio, detection=options.detection)
         return 1 if report(Trouble(setup, options.hogs, options.loss), options.minutes or 10) else 0
-    chosen = {name: getattr(options, name) for name in ("runs", "slow_runs", "handovers", "seconds", "minutes")}
-    effort = replace(FULL if options.full else Effort(), **{name: value for name, value in chosen.items() if value})
-    return failover(effort, options.only.split(","), options.json, options.svg)
+    wanted = {
+        name: getattr(options, name) for name in ("runs", "slow_runs", "handovers", "edits", "seconds", "minutes")
+    }
+    effort = replace(FULL if options.full else Effort(), **{name: value for name, value in wanted.items() if value})
+    known = TABLES[options.what]
+    names = options.only.split(",") if options.only else [one for one in known if options.full or one not in LONG]
+    return compare({name: known[name] for name in names}, effort, options.json, options.svg)
 
 
 if __name__ == "__main__":

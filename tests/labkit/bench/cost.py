@@ -4,7 +4,7 @@ import itertools
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -20,6 +20,7 @@ CPU_LIMITS: Final = {0.1: 2.0, 0.01: 6.0}
 MEMORY_LIMIT: Final = 80.0
 ALL: Final = "all together"
 NOT_ITS: Final = ("sshd",)
+RECEIVER: Final = "skd-cluster receive"
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 Shares: TypeAlias = dict[str, dict[str, float]]
@@ -48,34 +49,44 @@ def _add(table: Table, what: str, unit: str, shares: Shares, most: float) -> Non
 
 def _used_by_both(interval: float, seconds: float) -> tuple[Shares, Shares]:
     cpu: Shares = {}
-    memory: Shares = {}
+    taken: Shares = {}
     for name in (OURS, YARDSTICK):
         with settled(PEERS[name], Setup(interval)) as stage:
             leave_alone(2.0)  # what starting costs is not the question
-            before = _processor(stage.lb1)
+            before = processor(stage.lb1, NOT_ITS)
             began = time.monotonic()
             leave_alone(seconds)
-            after, took = _processor(stage.lb1), time.monotonic() - began
+            after, took = processor(stage.lb1, NOT_ITS), time.monotonic() - began
             spent = {process: 100 * (used - before.get(process, 0)) / took for process, used in after.items()}
             cpu[name] = _with_sum(spent)
-            memory[name] = _with_sum(_memory(stage.lb1))
-    return cpu, memory
+            taken[name] = _with_sum(memory(stage.lb1, NOT_ITS))
+    return cpu, taken
 
 
 def _with_sum(shares: Mapping[str, float]) -> dict[str, float]:
     return {**shares, ALL: sum(shares.values())}
 
 
-def _service(node: Node) -> Iterator[tuple[str, Path]]:
+def _processes(node: Node, left_out: Container[str]) -> Iterator[tuple[str, Path]]:
     for pid, name in node.processes().items():
-        if name not in NOT_ITS:
-            yield name, Path(f"/proc/{pid}")
+        folder = Path(f"/proc/{pid}")
+        label = _label(name, folder)
+        if label not in left_out:
+            yield label, folder
 
 
-def _processor(node: Node) -> dict[str, float]:
-    """Return the seconds each process has run so far, with what its ended children took."""
+def _label(name: str, folder: Path) -> str:
+    """Tell the receiver of a session from the service: both are skd-cluster."""
+    with suppress(OSError):
+        if name == OURS and b"receive" in (folder / "cmdline").read_bytes().split(b"\0"):
+            return RECEIVER
+    return name
+
+
+def processor(node: Node, left_out: Container[str]) -> dict[str, float]:
+    """Return the seconds that processes of each name have run so far, with what their ended children took."""
     used: dict[str, float] = defaultdict(float)
-    for name, folder in _service(node):
+    for name, folder in _processes(node, left_out):
         with suppress(OSError):
             threads = [task.read_text() for task in folder.glob("task/*/schedstat")]
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -84,9 +95,10 @@ def _processor(node: Node) -> dict[str, float]:
     return used
 
 
-def _memory(node: Node) -> dict[str, float]:
+def memory(node: Node, left_out: Container[str]) -> dict[str, float]:
+    """Return the megabytes of processes of each name, pages that several share counted once."""
     used: dict[str, float] = defaultdict(float)
-    for name, folder in _service(node):
+    for name, folder in _processes(node, left_out):
         with suppress(OSError):
             lines = (folder / "smaps_rollup").read_text().splitlines()
             used[name] += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024

@@ -17,8 +17,10 @@ class Effort:
     """Of listening to advertisements, and of watching the processor."""
     minutes: float = 0.05
     """Of steadiness."""
+    edits: int = 50
+    """Of one file, each settled before the next."""
     long: bool = False
     """Longer partitions and more intervals."""
 
 
-FULL = Effort(runs=20, slow_runs=20, handovers=100, seconds=60, minutes=10, long=True)
+FULL = Effort(runs=20, slow_runs=20, handovers=100, seconds=60, minutes=10, edits=200, long=True)

@@ -35,15 +35,14 @@ class Limit:
     most: float
     relative: bool = False
 
-    @property
-    def text(self) -> str:
+    def text(self, yardstick: str) -> str:
         """As in the table."""
-        return f"{self.statistic} ≤ {self.most:g}" + (" of keepalived" if self.relative else "")
+        return f"{self.statistic} ≤ {self.most:g}" + (f" of {yardstick}" if self.relative else "")
 
-    def holds(self, found: Mapping[str, list[float]]) -> bool:
+    def holds(self, found: Mapping[str, list[float]], yardstick: str) -> bool:
         """Whether we keep it."""
         ours, measure = found[OURS], STATISTICS[self.statistic]
-        most = self.most * measure(found[YARDSTICK]) if self.relative else self.most
+        most = self.most * measure(found[yardstick]) if self.relative else self.most
         return measure(ours) <= most
 
 
@@ -55,17 +54,18 @@ class Row:
     unit: str
     found: Mapping[str, list[float]]
     limits: tuple[Limit, ...] = ()
+    yardstick: str = YARDSTICK
 
     @property
     def held(self) -> bool:
         """Whether every limit holds."""
-        return all(limit.holds(self.found) for limit in self.limits)
+        return all(limit.holds(self.found, self.yardstick) for limit in self.limits)
 
     def cells(self, peers: Iterable[str]) -> list[str]:
         """Return the line of the table."""
         kept = ("yes" if self.held else "**no**") if self.limits else ""
         found = [self._statistics(name) for name in peers]
-        limits = "; ".join(limit.text for limit in self.limits)
+        limits = "; ".join(limit.text(self.yardstick) for limit in self.limits)
         return [f"{self.what}, {self.unit}" if self.unit else self.what, *found, self._ratios(), limits, kept]
 
     def _statistics(self, name: str) -> str:
@@ -77,7 +77,7 @@ class Row:
         return " · ".join(number(measure(values)) for measure in STATISTICS.values())
 
     def _ratios(self) -> str:
-        ours, theirs = self.found.get(OURS), self.found.get(YARDSTICK)
+        ours, theirs = self.found.get(OURS), self.found.get(self.yardstick)
         if not ours or not theirs:
             return ""
         measures = list(STATISTICS.values()) if len(ours) > 1 else [max]
@@ -91,11 +91,12 @@ class Table:
     title: str
     note: str = ""
     rows: list[Row] = field(default_factory=list)
+    yardstick: str = YARDSTICK
 
     def markdown(self) -> str:
         """Return it as in docs/performance.md."""
         peers = list(dict.fromkeys(name for row in self.rows for name in row.found))
-        head = ["measured", *peers, f"ratio to {YARDSTICK}", "limit", "held"]
+        head = ["measured", *peers, f"ratio to {self.yardstick}", "limit", "held"]
         lines = [head, ["---"] * len(head), *(row.cells(peers) for row in self.rows)]
         body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
         return f"### {self.title}\n\n{self.note}\n\n{body}\n" if self.note else f"### {self.title}\n\n{body}\n"
@@ -152,7 +153,7 @@ def to_json(tables: Iterable[Table], facts: Mapping[str, object]) -> str:
                         for name, values in row.found.items()
                         if values
                     },
-                    "limits": [limit.text for limit in row.limits],
+                    "limits": [limit.text(row.yardstick) for limit in row.limits],
                     "held": row.held,
                 }
                 for row in table.rows

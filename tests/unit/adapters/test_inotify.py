@@ -115,3 +115,19 @@ def test_a_folder_that_left_the_tree_is_not_watched_any_more(watcher, folder):
     touched(watcher)
     (folder / "outside" / "a").write_text("x")
     assert touched(watcher) == {}
+
+
+def test_a_folder_whose_name_another_had_when_it_was_to_be_watched(watcher, folder):
+    place, aside, other = folder / "config" / "one", folder / "aside", folder / "other"
+    place.mkdir()
+    other.mkdir()
+    listed = watcher.tree.scan().folders
+    place.rename(aside)
+    other.rename(place)
+    watcher.follow(listed)  # the other one, under this name
+    place.rename(other)
+    aside.rename(place)
+    touched(watcher)
+    assert watcher.follow(watcher.tree.scan().folders) == (True, "")
+    (place / "a").write_text("x")
+    assert "config/one/a" in touched(watcher)

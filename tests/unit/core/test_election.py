@@ -48,6 +48,12 @@ def test_pace_of_a_master_begins_with_its_promotion() -> None:
     assert machine.on_timer(Nanos(promoted + INTERVAL)) == [Send(paced=True)]
 
 
+def test_silence_is_judged_after_everything_that_has_arrived_and_the_caller_knows_when() -> None:
+    machine = backup()
+    assert machine.judge_at == NOW + machine.peer.patience
+    assert master().judge_at == FAR
+
+
 def test_start_in_standby_holds_nothing() -> None:
     machine = ElectionMachine(LOWER)
     found = machine.start(NOW, present=True, standby=True)
@@ -309,6 +315,32 @@ def test_priority_decides_and_0_is_no_priority(mine: int, theirs: int, *, stays:
     view = PeerView(replace(LOWER, priority=mine, lower=False))
     view.heard(advert(priority=theirs), NOW, NOW)
     assert view.yields_to_us is stays
+
+
+@pytest.mark.parametrize("me", [LOWER, HIGHER])
+@pytest.mark.parametrize(("mine", "theirs"), [(True, False), (False, True)])
+def test_rival_with_changes_that_the_other_one_lacks_stays(me: Identity, *, mine: bool, theirs: bool) -> None:
+    """Whatever its rank: the other one has nothing to lose."""
+    machine = master(me)
+    machine.unshared = mine
+    machine.on_advert(advert(flags=Flag.UNSHARED if theirs else Flag(0)), NOW, NOW)
+    assert (machine.role is Role.MASTER) is mine
+
+
+@pytest.mark.parametrize(("me", "stays"), [(LOWER, True), (HIGHER, False)])
+@pytest.mark.parametrize("both", [True, False])
+def test_rivals_that_both_changed_something_or_nothing_go_by_rank(me: Identity, *, stays: bool, both: bool) -> None:
+    machine = master(me)
+    machine.unshared = both
+    machine.on_advert(advert(flags=Flag.UNSHARED if both else Flag(0)), NOW, NOW)
+    assert (machine.role is Role.MASTER) is stays
+
+
+def test_unshared_changes_are_said() -> None:
+    machine = backup()
+    assert Flag.UNSHARED not in machine.word(NOW, paced=False).flags
+    machine.unshared = True
+    assert Flag.UNSHARED in machine.word(NOW, paced=False).flags
 
 
 def test_survivor_of_a_rivalry_announces_even_if_its_rival_forgot_it() -> None:

@@ -92,7 +92,7 @@ def test_of_two_tries_the_first_one_saw_what_was_there_before():
     second = about(
         {"config/a": 0o100600, "config/new": FILE, "config/b": FILE}, ["config/c"], at=2, **{"from": [3, 41]}
     )
-    found = merged(first | {"conflict": {"name": "x"}}, second)
+    found = merged(first | {"conflict": {"name": "x", "kind": "drift", "keys": [], "resolved": False}}, second)
     one = parse(41, found)
     assert one.changed == ("config/a", "config/b")
     assert one.before["config/a"] == (FILE, 0, 0)

@@ -36,10 +36,10 @@ from skd_cluster.core.session import (
 
 MESSAGES = [
     Hello(1, "3.0.0", 7),
-    Hello(1, "3.0.0", 7, "backup", 3, 12, "ab", "lb2"),
+    Hello(1, "3.0.0", 7, "backup", 3, 12, "ab", ["split-x"], "lb2"),
     Ask(),
     Holds({"config/caf\udce9": ["f", 420, 0, 0, "x", 1, 2]}),
-    Holds({}, {"config/a": "no permission"}),
+    Holds({}, 3, 12, {"config/a": "no permission"}),
     Begin(7),
     Ready("/var/lib/skd-cluster/staging/1/tree"),
     Put("config/two\nlines", b"\0\xff\n"),
