@@ -32,6 +32,9 @@ VERBS = {
     "standby": Verb("Take this node out: it cannot be master until it is put online again, even after a restart."),
     "online": Verb("Put this node back after standby."),
     "sync": Verb("Compare both configurations completely, now. For the master."),
+    "pair": Verb(
+        "Let both nodes replicate to each other by ssh: a key of its own on each, good for nothing else. On one of them."
+    ),
     "simulate": Verb("Run this configuration through seeded faults in virtual time, and say how long takeovers take."),
     "release": Verb(
         "Remove the floating addresses that a dead service left here, and resign in its name.", facts=False

@@ -1,6 +1,7 @@
 """`skd-cluster receive`: what the master's ssh session runs here. Frames on standard input and output, nothing else."""
 
 import argparse
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -9,10 +10,20 @@ from typing import Any
 from skd_cluster.adapters.control import NotRunning, request
 from skd_cluster.config.load import load
 from skd_cluster.core.model import ExitCode, Role
+from skd_cluster.processes.gatekeeper import Gatekeeper
 from skd_cluster.processes.receiver import Fence, Receiver, ServiceDownError, serve
 
 _PATIENCE = 3.0
 """Seconds for the service on this node to answer."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this verb."""
+    parser.add_argument(
+        "--restricted",
+        action="store_true",
+        help="as the command of a key in authorized_keys: do what the replication of the peer asks sshd for, refuse all else",
+    )
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -23,6 +34,12 @@ def run(args: argparse.Namespace) -> ExitCode:
             print(problem, file=sys.stderr)
         return ExitCode.CONFIG
     config = loaded.config
+    connection = os.environ.get("SSH_CONNECTION", "")
+    command = os.environ.get("SSH_ORIGINAL_COMMAND")
+    if args.restricted or command is not None:
+        done = Gatekeeper(config, args.config, connection).pass_on(command)
+        if done is not None:
+            return done
     # A batch that has begun is finished, whatever becomes of the connection.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
@@ -40,7 +57,7 @@ def run(args: argparse.Namespace) -> ExitCode:
             request(config.run_dir, {"verb": "applied", **facts}, _PATIENCE)
 
     try:
-        receiver = Receiver(config, fence, applied)
+        receiver = Receiver(config, fence, applied, connection)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED

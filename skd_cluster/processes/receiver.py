@@ -56,15 +56,24 @@ class ServiceDownError(Exception):
 
 
 class Receiver:
-    """One session. `fence` asks the service and raises ServiceDownError; `applied` tells it what was done."""
+    """One session. `fence` asks the service and raises ServiceDownError; `applied` tells it what was done.
 
-    def __init__(self, config: Config, fence: Callable[[], Fence], applied: Callable[[dict[str, Any]], None]) -> None:
+    `connection` is what sshd calls the connection it came through; its rsync will come through the same.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        fence: Callable[[], Fence],
+        applied: Callable[[dict[str, Any]], None],
+        connection: str = "",
+    ) -> None:
         self._config = config
         self._fence = fence
         self._applied = applied
         self._tree = Tree.of(config)
         parent = staging_parent(config.state_dir, config.configdir)
-        self._staging = Staging(parent)
+        self._staging = Staging(parent, connection)
         self._history = History(config.state_dir / "history", config.history_keep)
         self._log = SyncLog(config.zeninolog)
         self._open = False
