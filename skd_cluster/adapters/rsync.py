@@ -58,7 +58,7 @@ def transfer(config: Config, control: Path, source: str, target: str, names: Seq
         "--inplace",  # into a private folder: a temporary name would gain nothing, and may be too long
         "--chmod=F600,D700",
         "--perms",
-        "--secluded-args",
+        "--no-s",  # the target in plain sight on the command line, quoted by rsync: the gate there looks at it
         f"--timeout={_STALLED}",
         "-e",
         remote_shell(config, control),

@@ -13,17 +13,9 @@ from skd_cluster.cli.comparison import Side, show
 from skd_cluster.cli.diff import contents
 from skd_cluster.cli.nodes import FailedError, Node, Nodes, failed, open_nodes
 from skd_cluster.cli.restoring import restore
+from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.difference import differences, is_private, printable
-from skd_cluster.core.history import (
-    ChoiceError,
-    Conflict,
-    Generation,
-    Place,
-    attributes_only,
-    choose,
-    strangers,
-    within,
-)
+from skd_cluster.core.history import ChoiceError, Generation, Place, attributes_only, choose, strangers, within
 from skd_cluster.core.manifest import Entry, Kind, unpack_manifest
 from skd_cluster.core.model import ExitCode
 from skd_cluster.core.session import SMALL_FILE, AskKept, Facts, Holds, Put, Recall, Refused, Resolve
