@@ -93,6 +93,8 @@ def test_whatever_comes_is_no_traceback(data):
 def test_a_damaged_message_is_no_traceback(name, value):
     answer = json.loads(encode_answer(Answer(True, view=LB2)))
     decode_answer(json.dumps({**answer, name: value}).encode())
+    if name == "view":
+        assert decode_echo(json.dumps({**json.loads(encode_echo(Echo(LB2))), name: value}).encode()) is None
     request = json.loads(encode_request(Request(Stage.OFFER, LB1)))
     with suppress(PairingError):
         decode_request(json.dumps({**request, name: value}).encode())

@@ -28,3 +28,18 @@ def test_what_is_said(code, errors, kind, words):
     assert words in trouble.text
     assert "10.0.0.2" in trouble.text or kind in ("key_file", "ssh_options")
     assert "\n" not in trouble.text
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind"),
+    [
+        ("root@10.0.0.2: Permission denied (publickey).", "refused_key"),
+        ("REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key verification failed.", "host_key"),
+    ],
+)
+def test_once_paired_it_is_the_pairing_that_is_to_be_mended(errors, kind):
+    trouble = explain(255, errors, PEER, "", pinned=True)
+    assert trouble.kind == kind
+    assert "skd-cluster pair" in trouble.text
+    assert "ssh root@" not in trouble.text
+    assert explain(255, "Connection refused", PEER, "", pinned=True) == explain(255, "Connection refused", PEER, "")
