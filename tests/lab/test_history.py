@@ -48,7 +48,7 @@ def edit(master: Node, backup: Node, name: str, text: str | None) -> int:
 
     def arrived() -> bool:
         there = place(backup, name)
-        same = not there.exists() if text is None else there.read_text() == text
+        same = not there.exists() if text is None else there.read_bytes() == text.encode()
         return same and backup.status()["generation"] > before
 
     eventually(arrived, within=10, what=f"{name} arrived")
