@@ -47,6 +47,8 @@ def explain(code: int | None, errors: str, peer: str, command: str, *, pinned: b
         return Trouble("not_installed", f"{peer} has no command skd-cluster: install the package there")
     if code == 78:
         return Trouble("peer_config", f"the configuration of {peer} has errors: {last}")
+    if code == 255 and not lines:  # of its own failures ssh always says something
+        return Trouble("killed", f"the session on {peer} ended without a word: was skd-cluster receive killed there?")
     if code == 255 or code is None:
         for kind, pattern, text in _SSH:
             if re.search(pattern, errors, re.IGNORECASE):
