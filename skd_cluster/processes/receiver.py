@@ -169,7 +169,7 @@ class Receiver:
         found = self._scan()
         held = read_state(self._config.state_dir).version
         unknown = dict.fromkeys(found.changing, "it is being changed") | found.unreadable
-        return Holds(pack_manifest(found.manifest), held.epoch, held.generation, unknown)
+        return Holds(pack_manifest(found.manifest), held.epoch, held.generation, unknown, self._conflicts())
 
     def _begin(self, message: Begin) -> Ready:
         self._admit(message.epoch)

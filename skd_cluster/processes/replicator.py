@@ -225,6 +225,7 @@ class Replicator:
             self._line.close()
             self._do(self._machine.lost("protocol", f"the peer's manifest cannot be read: {error}", now))
             return
+        self._teller.conflicts(heard.conflicts)
         self._do(self._machine.holds(manifest, DataVersion(heard.data_epoch, heard.generation), now))
 
     def _over(self, result: str, text: str) -> Batch | None:
