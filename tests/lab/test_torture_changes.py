@@ -24,6 +24,9 @@ def test_twenty_versions_of_the_same_size_and_time_each_arrive(pair):
         path.write_text(text)
         os.utime(path, ns=(STAMP, STAMP))
         pair.arrived("farmguardian.conf", text)
+        if number % 5 == 0:  # the tree is read once more: now this version is old enough to be remembered
+            pair.ours("zlb-stop").write_text(f"{number}")
+            pair.arrived("zlb-stop", f"{number}")
     pair.equal()
 
 
@@ -59,7 +62,7 @@ def test_more_events_than_the_kernel_keeps_are_noticed_and_nothing_is_missed(pai
     pair.synced()
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     os.kill(pair.pid, signal.SIGSTOP)
-    noise = pair.ours("noise")
+    noise = pair.ours("noise~")  # is not replicated: nothing but the loss is a reason to look
     for _ in range(limit // 3 + 1):  # each at least three events that the kernel cannot join
         noise.write_text("x")
         noise.unlink()
@@ -74,16 +77,14 @@ def test_more_events_than_the_kernel_keeps_are_noticed_and_nothing_is_missed(pai
 
 
 def test_folders_that_cannot_be_watched_are_named_and_their_changes_arrive_all_the_same(pair):
-    for number in range(12):
-        pair.ours(f"many/{number}").mkdir(parents=True)
-    pair.start(prefix=["/usr/bin/python3", FEW_WATCHES, "10"])
+    for name in ("one", "other"):
+        pair.ours(f"many/{name}").mkdir(parents=True)
+    pair.start(prefix=["/usr/bin/python3", FEW_WATCHES, "1"])
     pair.in_sync()
-    (note,) = {one for one in pair.notes() if "cannot be watched" in one}
-    assert "max_user_watches is the limit" in note
-    for number in range(12):
-        pair.ours(f"many/{number}/file").write_text(str(number))
-    for number in range(12):
-        pair.arrived(f"many/{number}/file", str(number), within=10)
+    assert {one for one in pair.notes() if "cannot be watched" in one and "max_user_watches is the limit" in one}
+    for name in ("one", "other"):  # one after the other: of at most one of them there is an event
+        pair.ours(f"many/{name}/file").write_text(name)
+        pair.arrived(f"many/{name}/file", name, within=10)
     pair.equal()
 
 
