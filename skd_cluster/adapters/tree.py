@@ -151,7 +151,9 @@ class Tree:
         if not self.travels(key, folder=folder):
             return
         if key.count("/") > DEEPEST or (len(path) > LONGEST // 4 and len(os.fsencode(path)) > LONGEST):
-            found.unreadable[key] = f"…{path[-100:]}: too deep or too long, at most {DEEPEST} folders and {LONGEST} bytes"
+            found.unreadable[key] = (
+                f"…{path[-100:]}: too deep or too long, at most {DEEPEST} folders and {LONGEST} bytes"
+            )
             return
         try:
             if folder:
