@@ -13,10 +13,10 @@ from skd_cluster.cli.comparison import Side, show
 from skd_cluster.cli.diff import contents
 from skd_cluster.cli.nodes import FailedError, Node, Nodes, failed, open_nodes
 from skd_cluster.cli.restoring import restore
+from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.difference import differences, is_private, printable
 from skd_cluster.core.history import (
     ChoiceError,
-    Conflict,
     Generation,
     Place,
     attributes_only,
@@ -252,6 +252,6 @@ def _as_json(place: Place) -> dict[str, Any]:
         "deleted": len(one.removed),
         "restored": one.restored or None,
         "conflict": None if conflict is None else {
-            "name": conflict.name, "kind": conflict.kind, "keys": list(conflict.keys), "resolved": conflict.resolved,
+            "name": conflict.name, "kind": conflict.kind.value, "keys": list(conflict.keys), "resolved": conflict.resolved,
         },
     }  # fmt: skip

@@ -3,11 +3,9 @@
 import argparse
 import signal
 import sys
-from contextlib import suppress
-from typing import Any
+from functools import partial
 
-from skd_cluster.adapters.control import NotRunning, request
-from skd_cluster.adapters.fence import PATIENCE, ask_fence
+from skd_cluster.adapters.fence import ask_fence, tell_service
 from skd_cluster.config.load import load
 from skd_cluster.core.model import ExitCode
 from skd_cluster.processes.receiver import Receiver, serve
@@ -23,13 +21,8 @@ def run(args: argparse.Namespace) -> ExitCode:
     config = loaded.config
     # A batch that has begun is finished, whatever becomes of the connection.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def tell(facts: dict[str, Any]) -> None:
-        with suppress(NotRunning, OSError):  # it reads what was recorded when it starts
-            request(config.run_dir, facts, PATIENCE)
-
     try:
-        receiver = Receiver(config, lambda: ask_fence(config.run_dir), tell)
+        receiver = Receiver(config, partial(ask_fence, config.run_dir), partial(tell_service, config.run_dir))
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED
