@@ -1,7 +1,9 @@
-"""What the running service of this node says of its role: who may write into the tree, and who may not."""
+"""The running service of this node: what its role is, so who may write into the tree; and what it is told was done."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from skd_cluster.adapters.control import NotRunning, request
 from skd_cluster.core.model import Role
@@ -31,6 +33,12 @@ def ask_fence(run_dir: Path) -> Fence:
     if not found.get("ok"):
         raise ServiceDownError(str(found.get("text")))
     return Fence(_role(found.get("role")), int(found.get("epoch", 0)))
+
+
+def tell_service(run_dir: Path, facts: dict[str, Any]) -> None:
+    """Tell the service what was done. One that does not run reads what was recorded when it starts."""
+    with suppress(NotRunning, OSError):
+        request(run_dir, facts, PATIENCE)
 
 
 def _role(word: object) -> Role:

@@ -244,6 +244,6 @@ def _as_json(place: Place) -> dict[str, Any]:
         "deleted": len(one.removed),
         "restored": one.restored or None,
         "conflict": None if conflict is None else {
-            "name": conflict.name, "kind": conflict.kind, "keys": list(conflict.keys), "resolved": conflict.resolved,
+            "name": conflict.name, "kind": conflict.kind.value, "keys": list(conflict.keys), "resolved": conflict.resolved,
         },
     }  # fmt: skip

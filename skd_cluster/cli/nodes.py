@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from skd_cluster.adapters.conversation import Conversation, NoAnswerError
-from skd_cluster.adapters.fence import ServiceDownError, ask_fence
+from skd_cluster.adapters.fence import ServiceDownError, ask_fence, tell_service
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.load import load
 from skd_cluster.config.schema import Config
@@ -150,7 +151,7 @@ def open_nodes(args: argparse.Namespace) -> Iterator[Nodes]:
         wrong = "; ".join(str(one) for one in loaded.problems if one.is_error)
         raise FailedError(f"the configuration is refused: {wrong}", ExitCode.CONFIG)
     try:
-        receiver = Receiver(config, lambda: ask_fence(config.run_dir), lambda _facts: None)
+        receiver = Receiver(config, partial(ask_fence, config.run_dir), partial(tell_service, config.run_dir))
     except PermissionError as error:
         raise FailedError(f"only root may look: {error.filename}: {error.strerror}") from error
     try:

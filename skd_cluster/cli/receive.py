@@ -4,11 +4,9 @@ import argparse
 import os
 import signal
 import sys
-from contextlib import suppress
-from typing import Any
+from functools import partial
 
-from skd_cluster.adapters.control import NotRunning, request
-from skd_cluster.adapters.fence import PATIENCE, ask_fence
+from skd_cluster.adapters.fence import ask_fence, tell_service
 from skd_cluster.config.load import load
 from skd_cluster.core.model import ExitCode
 from skd_cluster.processes.gatekeeper import Gatekeeper
@@ -40,13 +38,9 @@ def run(args: argparse.Namespace) -> ExitCode:
             return done
     # A batch that has begun is finished, whatever becomes of the connection.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def tell(facts: dict[str, Any]) -> None:
-        with suppress(NotRunning, OSError):  # it reads what was recorded when it starts
-            request(config.run_dir, facts, PATIENCE)
-
     try:
-        receiver = Receiver(config, lambda: ask_fence(config.run_dir), tell, connection)
+        fence, tell = partial(ask_fence, config.run_dir), partial(tell_service, config.run_dir)
+        receiver = Receiver(config, fence, tell, connection)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED

@@ -117,7 +117,7 @@ def _pieces(keeper: Node, number: int, key: str) -> Iterator[Put]:
 def _settle(keeper: Node, place: Place, plan: RestorePlan, now: Manifest, report: Report) -> None:
     """Mark a conflict resolved of which nothing is missing any more."""
     conflict = place.generation.conflict
-    if conflict is not None and not conflict.resolved and settles(conflict, plan, now):
+    if conflict is not None and settles(place.generation, plan, now):
         keeper.ask(Resolve(conflict.name), Facts)
         report.lines.append(f"the conflict {conflict.name} is resolved")
 

@@ -215,10 +215,15 @@ def plan_restore(
     return RestorePlan(plan.entries, plan.fetch, tuple(delete), frozenset(chosen), left)
 
 
-def settles(conflict: Conflict, plan: RestorePlan, now: Manifest) -> bool:
-    """Return whether after a restore all that a conflict replaced is as it was."""
-    gone = set(plan.delete)
-    return all(key in plan.chosen or key in gone or key not in now for key in conflict.keys)
+def settles(generation: Generation, plan: RestorePlan, now: Manifest) -> bool:
+    """Return whether after a restore all is as it was that the conflict of a generation replaced.
+
+    What this node had deleted, and the push made again, has to be gone.
+    """
+    if generation.conflict is None or generation.conflict.resolved:
+        return False
+    gone = {key for key in generation.made if key in plan.delete or key not in now}
+    return all(key in plan.chosen or key in gone for key in generation.conflict.keys)
 
 
 def attributes_only(generation: Generation, kept: Manifest, now: Manifest, wanted: Collection[str]) -> dict[str, Entry]:

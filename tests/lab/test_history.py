@@ -10,7 +10,6 @@ from tests.labkit import CONFIG_TREE, Lab, Node, eventually
 
 FARM, OTHER = "api_proxy.cfg", "git_proxy.cfg"
 KEY = "certificates/skdcert-c.key"
-STATE = "/var/lib/skd-cluster"
 
 
 @pytest.fixture
@@ -37,19 +36,14 @@ def synced(*nodes: Node) -> None:
         eventually(lambda node=node: node.status()["replication"]["in_sync"], within=15, what=f"{node.name}: in sync")
 
 
-def edit(master: Node, backup: Node, name: str, text: str | None) -> int:
-    """Change a file on the master (None: delete it), wait until the backup has it; return the generation."""
+def edit(master: Node, backup: Node, name: str, text: str) -> int:
+    """Change a file on the master, wait until the backup has it; return the generation."""
     before = backup.status()["generation"]
     path = place(master, name)
-    if text is None:
-        path.unlink()
-    else:
-        path.write_text(text)
+    path.write_text(text)
 
     def arrived() -> bool:
-        there = place(backup, name)
-        same = not there.exists() if text is None else there.read_bytes() == text.encode()
-        return same and backup.status()["generation"] > before
+        return place(backup, name).read_bytes() == text.encode() and backup.status()["generation"] > before
 
     eventually(arrived, within=10, what=f"{name} arrived")
     synced(master, backup)
@@ -230,32 +224,52 @@ def test_a_file_larger_than_a_message_comes_back(pair, lb1: Node, lb2: Node):
     assert place(lb1, "large.bin").read_bytes() == place(lb2, "large.bin").read_bytes() == bytes(range(256)) * 10_000
 
 
-def test_a_conflict_has_a_name_and_is_resolved_by_hand_or_by_restoring_it(pair, lb1: Node, lb2: Node):
-    old = place(lb1, FARM).read_text()
-    number = edit(lb1, lb2, FARM, "the winner's\n")
-    edit(lb1, lb2, OTHER, "something else\n")
-    name = "split-2026-11-24T20-15-30-lb2"
-    about = lb2.path(f"{STATE}/history/{number:010d}/about.json")
+def test_what_gave_way_after_a_split_has_a_name_and_is_restored_or_resolved(pair, lab: Lab, lb1: Node, lb2: Node):
+    lab.partition(lb1, lb2)
+    eventually(lambda: (lb1.role(), lb2.role()) == ("master", "master"), within=5, what="both are master")
+    for node, name in ((lb1, OTHER), (lb2, FARM), (lb2, "new.html")):
+        before = node.status()["generation"]
+        place(node, name).write_text(f"typed on {node.name}\n")
+        eventually(lambda node=node, before=before: node.status()["generation"] > before, within=5, what="noted")
+    lab.heal()
+    eventually(lambda: (lb1.role(), lb2.role()) == ("master", "backup"), within=15, what="lb1 stays master")
+    synced(lb1)
 
-    def conflict() -> None:
-        found = json.loads(about.read_text())
-        found["conflict"] = {"name": name, "kind": "split", "keys": [f"config/{FARM}"], "resolved": False}
-        about.write_text(json.dumps(found))
+    def waiting(node: Node) -> list[str]:
+        return [one["name"] for one in node.status()["conflicts"]]
 
-    conflict()
+    (name,) = eventually(lambda: waiting(lb2), within=5, what="lb2 names the conflict")
     for node in (lb1, lb2):
-        assert f"{name}: CONFLICT, 1 file, not resolved" in skd(node, "history")
-        assert f"changed  config/{FARM}" in skd(node, "history", "show", name)
-        assert "-the winner's" not in skd(node, "history", "diff", name)
-        assert "+the winner's" in skd(node, "history", "diff", name)
-    assert skd(lb1, "history", "resolve", name) == f"the conflict {name} is resolved\n"
-    assert f"{name}: CONFLICT, 1 file, resolved" in skd(lb2, "history")
-    assert skd(lb2, "history", "resolve", name) == f"the conflict {name} was resolved before\n"
+        assert f"{name}: CONFLICT, 2 files, not resolved" in skd(node, "history")
+        assert skd(node, "history", "show", name).splitlines()[1:] == [
+            f"{name}: CONFLICT, 2 files, not resolved", f"changed  config/{FARM}", "deleted  config/new.html",
+        ]  # fmt: skip
+        assert "-typed on lb2\n" in skd(node, "history", "diff", name, FARM)
+    skd(lb1, "history", "restore", name, FARM)
+    assert waiting(lb2) == [name]  # the other file is still missing
+    said = skd(lb1, "history", "restore", name)
+    assert "restored  config/new.html\n" in said
+    assert f"the conflict {name} is resolved" in said
+    for node in (lb1, lb2):
+        assert place(node, FARM).read_text() == place(node, "new.html").read_text() == "typed on lb2\n"
+        assert place(node, OTHER).read_text() == "typed on lb1\n"
+        assert f"{name}: CONFLICT, 2 files, resolved" in skd(node, "history")
+        eventually(lambda node=node: waiting(node) == [], within=10, what=f"{node.name}: nothing waits")
+
+
+def test_what_was_typed_on_a_backup_is_resolved_by_hand(pair, lb1: Node, lb2: Node):
+    place(lb2, FARM).write_text("by hand\n")
+    lb1.run(["skd-cluster", "sync"])
+    (name,) = eventually(lambda: [one["name"] for one in lb2.status()["conflicts"]], within=10, what="a conflict")
+    assert name.startswith("drift-")
+    number = facts(lb1, "history", "list")["generations"][0]["generation"]
+    assert skd(lb1, "history", "show", name, FARM) == "by hand\n"
+    assert skd(lb2, "history", "resolve", name) == f"the conflict {name} is resolved\n"
+    eventually(lambda: lb2.status()["conflicts"] == [], within=5, what="lb2: nothing waits")
+    assert f"{name}: CONFLICT, 1 file, resolved" in skd(lb1, "history")
+    assert skd(lb1, "history", "resolve", name) == f"the conflict {name} was resolved before\n"
+    edit(lb1, lb2, OTHER, "something else\n")
     assert "is no conflict" in skd(lb2, "history", "resolve", str(number + 1), code=1)
-    conflict()
-    assert f"the conflict {name} is resolved" in skd(lb2, "history", "restore", name)
-    assert json.loads(about.read_text())["conflict"]["resolved"] is True
-    assert place(lb1, FARM).read_text() == place(lb2, FARM).read_text() == old
 
 
 def test_without_a_master_nothing_is_restored_and_with_the_peer_gone_it_is_said(pair, lab: Lab, lb1: Node, lb2: Node):

@@ -225,15 +225,21 @@ def test_a_file_where_a_folder_is_now():
     assert dict(plan.entries) == {"config/x": file()}
 
 
-def test_a_conflict_is_settled_when_none_of_its_keys_is_missing():
-    conflict = Conflict("split-1", "split", ("config/a", "config/b"), resolved=False)
-    one = generation({"config/a": FILE}, ["config/b"], conflict={"name": "split-1"})
-    kept, now = {"config/a": file()}, {**ROOT, "config/a": file("new"), "config/b": file()}
-    assert not settles(conflict, restored(one, kept, now), now)
-    assert settles(conflict, restored(one, kept, now, exact=True), now)
+def test_a_conflict_is_settled_when_all_of_it_is_as_it_was():
+    conflict = {"name": "split-1", "kind": "split", "keys": ["config/a", "config/b", "config/c"], "resolved": False}
+    before = {"config/a": FILE, "config/c": FILE}
+    one = generation(before, ["config/b"], ["config/c"], conflict=conflict)
+    kept, now = {"config/a": file(), "config/c": file()}, {**ROOT, "config/a": file("new"), "config/b": file()}
+    assert not settles(one, restored(one, kept, now), now)
+    assert settles(one, restored(one, kept, now, exact=True), now)
     without = {key: entry for key, entry in now.items() if key != "config/b"}
-    assert settles(conflict, restored(one, kept, without), without)
-    assert not settles(conflict, restored(one, kept, now, "config/b", exact=True), now)
+    assert settles(one, restored(one, kept, without), without)
+    # What only the loser had is not there now either: that is no restore of it.
+    assert not settles(one, restored(one, kept, without, "config/a"), without)
+    assert not settles(one, restored(one, kept, now, "config/b", exact=True), now)
+    resolved = generation(before, conflict={**conflict, "resolved": True})
+    assert not settles(resolved, restored(resolved, kept, without), without)
+    assert not settles(generation(), restored(generation(), {}, now), now)
 
 
 def test_what_lies_within_a_path():
