@@ -18,7 +18,7 @@ from skd_cluster.config.schema import Config
 from skd_cluster.core.history import Generation, Keeper, Place, parse
 from skd_cluster.core.manifest import Entry, unpack_manifest
 from skd_cluster.core.model import ExitCode, Role
-from skd_cluster.core.session import About, Ask, Facts, Generations, Hello, Holds, ListKept, Message, Refused
+from skd_cluster.core.session import About, Ask, Facts, Generations, Hello, Holds, ListKept, Message, Refused, Resolve
 from skd_cluster.processes.receiver import Receiver
 
 T = TypeVar("T")
@@ -104,6 +104,16 @@ class Nodes:
     def of(self, keeper: Keeper) -> Node:
         """Return the node that keeps something."""
         return self.here if self.there is None or keeper == self.here.keeper else self.there
+
+    def resolve(self, keeper: Keeper, name: str) -> None:
+        """Have a conflict wait no longer. Raises FailedError."""
+        kept_by = self.of(keeper)
+        kept_by.ask(Resolve(name), Facts)
+        for other in self.both:
+            if other is not kept_by:
+                other.try_all(
+                    [Resolve(name)], Facts
+                )  # it keeps no such conflict, but its service looks who still waits
 
     def places(self) -> list[Place]:
         """Return the generations of both nodes, the newest first."""
