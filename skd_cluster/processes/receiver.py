@@ -11,11 +11,12 @@ from skd_cluster.adapters.apply import Applier, RefusedError, refusal
 from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
 from skd_cluster.adapters.history import History
+from skd_cluster.adapters.holding import Holding
 from skd_cluster.adapters.staging import Staging, staging_parent, sweep
 from skd_cluster.adapters.synclog import SyncLog
-from skd_cluster.adapters.tree import Scan, Tree
+from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.schema import Config
-from skd_cluster.core.manifest import Entry, digest, pack_manifest, unpack_manifest
+from skd_cluster.core.manifest import Entry, pack_manifest, unpack_manifest
 from skd_cluster.core.model import DataVersion, ExitCode, Nanos, Role, nanos, seconds
 from skd_cluster.core.session import (
     PROTOCOL,
@@ -36,9 +37,6 @@ from skd_cluster.core.session import (
 )
 
 _READ = 1 << 18
-_SCANS = 3
-"""How often the tree is read again when something in it changes at that very moment."""
-
 _IDLE = nanos(600)
 """After so long without a word, and two of the master's comparisons, the master is taken for gone."""
 
@@ -69,7 +67,8 @@ class Receiver:
         self._log = SyncLog(config.zeninolog)
         self._open = False
         self._done: dict[str, Any] | None = None
-        sweep(parent, [folder.path for folder in self._tree.scan().folders.values()])
+        self._holding = Holding(self._tree)
+        sweep(parent, [folder.path for folder in self._holding.read().folders.values()])
 
     def answer(self, message: Message) -> Message | None:
         """Do what the master says. A batch gets one refusal at most: the rest of it is then not answered."""
@@ -87,7 +86,7 @@ class Receiver:
             case Hello():
                 return self._hello(message)
             case Ask():
-                return Holds(pack_manifest(self._scan().manifest))
+                return Holds(pack_manifest(self._holding.manifest()))
             case Begin():
                 return self._begin(message)
             case Put():
@@ -177,7 +176,10 @@ class Receiver:
                 self._admit(message.epoch)  # again: the role may have changed while the contents came
                 self._not_late(version)
                 left = self._apply(version, entries, message.fetch, delete)
-                found = digest(self._scan().manifest)
+                found = self._holding.digest((*entries, *delete))
+                if found != message.digest:
+                    self._holding.read()
+                    found = self._holding.digest(())
                 if found != message.digest:
                     words = "; ".join(left) or "somebody else writes there"
                     raise RefusedError(Refusal.DIFFERS, f"the peer's tree is not the same after the push: {words}")
@@ -208,14 +210,6 @@ class Receiver:
         )
         facts = {"data_epoch": version.epoch, "generation": version.generation, "digest": done.digest}
         self._done = facts | {"files": done.files, "bytes": done.size, "seconds": took}
-
-    def _scan(self) -> Scan:
-        """Read the tree, again if something changed meanwhile."""
-        for _ in range(_SCANS - 1):
-            found = self._tree.scan()
-            if not found.changing:
-                return found
-        return self._tree.scan()
 
 
 def serve(receiver: Receiver, source: int, target: int, idle: int) -> ExitCode:
