@@ -7,12 +7,13 @@ lose all events of that reading.
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import pyinotify
 
 from skd_cluster.adapters.tree import Folder, Tree
+from skd_cluster.core.ledger import within
 
 _EVENT = struct.Struct("iIII")
 _READ = 1 << 16
@@ -61,8 +62,23 @@ class Watcher:
         wanted = dict(folders) | self._parents()
         for key in self._watched.keys() - wanted.keys():
             self._forget(key)
+        return self._add(wanted)
+
+    def adjust(self, whole: Collection[str], folders: Mapping[str, Folder]) -> tuple[bool, str]:
+        """Watch these folders, and of those that were at or in `whole` no others. Returns as `follow`."""
+        if not self._watched.keys().isdisjoint(whole):
+            for key in [one for one in self._watched if one not in folders and within(one, whole)]:
+                self._forget(key)
+        return self._add(dict(folders) | self._parents())
+
+    def watches(self, key: str, folder: Folder) -> bool:
+        """Return whether a folder is watched under this key, so that what happens in it is told."""
+        found = self._watched.get(key)
+        return found is not None and found[0] == folder
+
+    def _add(self, folders: Mapping[str, Folder]) -> tuple[bool, str]:
         new, trouble = False, ""
-        for key, folder in wanted.items():
+        for key, folder in folders.items():
             before = self._watched.get(key)
             if before is not None and before[0] == folder:
                 continue

@@ -8,12 +8,13 @@ git's words). The change time decides, not the modification time, since programs
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from skd_cluster.adapters.clock import wall
 from skd_cluster.config.schema import Config
+from skd_cluster.core.ledger import within
 from skd_cluster.core.manifest import Entry, Kind, content_of
 from skd_cluster.core.merge import MERGES
 from skd_cluster.core.model import SECOND
@@ -47,7 +48,8 @@ class Scan:
     """A tree as it was found, by key.
 
     Beside the manifest: what could not be read and why, what changed while it was read or was not to be looked at yet,
-    what is of a kind that does not travel, and the folders that were listed.
+    what is of a kind that does not travel, and the folders that were listed. `whole` are the keys at and in which this is
+    all there is, when it is not the whole tree.
     """
 
     manifest: dict[str, Entry] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Scan:
     changing: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Folder] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -64,10 +67,10 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read, and of which state of the file."""
+    """What was read, and of which state of the file. Its mode and owner cannot change without its change time."""
 
     stamp: tuple[int, int, int, int, int]
-    content: str
+    entry: Entry
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int, int, int]:
@@ -134,7 +137,7 @@ class Tree:
         try:
             state = os.lstat(path)
             if stat.S_ISDIR(state.st_mode):
-                return Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
+                return _folder(state)
             if stat.S_ISLNK(state.st_mode):
                 return _link(path, state)
             return _file(state, read_content(key, path, _stamp(state))) if stat.S_ISREG(state.st_mode) else None
@@ -158,6 +161,50 @@ class Tree:
             self._verdicts.clear()
         return found
 
+    def look(self, keys: Collection[str], hold: Collection[str], watched: Callable[[str, Folder], bool]) -> Scan:
+        """Read these keys, which may be gone. Of a folder that is `watched` all the same, nothing in it."""
+        found = Scan(changing=set(hold))
+        for key in sorted({key.removesuffix("/") for key in keys}):
+            if not within(key, found.whole):
+                self._look(key, found, watched)
+        return found
+
+    def _look(self, key: str, found: Scan, watched: Callable[[str, Folder], bool]) -> None:
+        path = self.path(key)
+        try:
+            state = self._state(key, path)
+        except OSError as error:
+            found.unreadable[key] = f"{path}: {error.strerror}"
+            return
+        if state is not None and stat.S_ISDIR(state.st_mode) and watched(key, Folder(path, state.st_dev, state.st_ino)):
+            if self.travels(key, folder=True):
+                found.manifest[key] = _folder(state)
+            return
+        found.whole.add(key)
+        if state is None:
+            self._known.pop(key, None)
+        else:
+            self._visit(key, path, state, found, self._known)
+
+    def _state(self, key: str, path: str) -> os.stat_result | None:
+        """Return what a key is, None if it is not there. Raises OSError, also if it is the tree and not there."""
+        if key in self.roots:
+            try:
+                return os.stat(path)
+            except FileNotFoundError:
+                if key == CONFIG:
+                    raise
+                return None
+        above = key.rpartition("/")[0]
+        try:
+            if above not in self.roots:
+                outer = self._state(above, self.path(above))
+                if outer is None or not stat.S_ISDIR(outer.st_mode):
+                    return None  # a link there would lead out of the tree
+            return os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def _visit(self, key: str, path: str, state: os.stat_result, found: Scan, known: dict[str, _Known]) -> None:
         """Take one path into the scan, and a folder with all below it."""
         folder = stat.S_ISDIR(state.st_mode)
@@ -170,7 +217,7 @@ class Tree:
             return
         try:
             if folder:
-                found.manifest[key] = Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
+                found.manifest[key] = _folder(state)
                 self._list(key, Folder(path, state.st_dev, state.st_ino), found, known)
             elif stat.S_ISREG(state.st_mode):
                 if key not in found.changing:
@@ -200,13 +247,19 @@ class Tree:
         stamp = _stamp(state)
         before = self._known.get(key)
         if before is not None and before.stamp == stamp:
-            known[key], content = before, before.content
+            known[key], found.manifest[key] = before, before.entry
+            return
+        now = int(wall() * SECOND)
+        entry = _file(state, read_content(key, path, stamp))
+        if state.st_ctime_ns < now - GRAIN:
+            known[key] = _Known(stamp, entry)
         else:
-            now = int(wall() * SECOND)
-            content = read_content(key, path, stamp)
-            if state.st_ctime_ns < now - GRAIN:
-                known[key] = _Known(stamp, content)
-        found.manifest[key] = _file(state, content)
+            known.pop(key, None)
+        found.manifest[key] = entry
+
+
+def _folder(state: os.stat_result) -> Entry:
+    return Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
 
 
 def _link(path: str, state: os.stat_result) -> Entry:

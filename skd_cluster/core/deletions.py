@@ -37,7 +37,7 @@ class DeletionGuard:
         elif not self._holding or not plan.delete:
             self._recent = [one for one in self._recent if now - one[0] < TOGETHER]
         gone = sum(count for _, count in self._recent)
-        there = gone + sum(key not in LOOSE for key in theirs)
+        there = gone + len(theirs) - sum(key in theirs for key in LOOSE)
         too_much = (gone + len(plan.delete)) * 100 > self._percent * there
         self._holding = bool(plan.delete) and too_much and not self._allowed
         return self._holding

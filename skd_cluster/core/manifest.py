@@ -45,6 +45,8 @@ class Entry:
 Manifest: TypeAlias = Mapping[str, Entry]
 """By key, see `core.scope`."""
 
+MODULUS = 1 << 256
+
 
 def unpack(packed: Any) -> Entry:
     """Read `Entry.packed` back. Raises ValueError for anything else."""
@@ -67,17 +69,28 @@ def content_of(key: str, content: bytes) -> str:
     return common.decode(errors="surrogateescape") if key == RT_TABLES else hashlib.sha256(common).hexdigest()
 
 
+def weight(key: str, entry: Entry) -> int:
+    """Return the number of one path: the SHA-256 of all that both nodes must have alike."""
+    # No field can hold a NUL, and their number is fixed: no two entries give the same bytes.
+    parts = (key, entry.kind.value, f"{entry.mode:o}", str(entry.uid), str(entry.gid), entry.content)
+    return int.from_bytes(hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).digest(), "big")
+
+
+def digest_of(count: int, total: int) -> str:
+    """Return the digest of so many paths whose numbers add up to `total` modulo 2^256."""
+    return hashlib.sha256(f"{count} {total % MODULUS:064x}".encode()).hexdigest()
+
+
 def digest(manifest: Manifest) -> str:
-    """Return the digest of a tree: SHA-256 over the sorted entries, in hex. The same on every machine."""
-    total = hashlib.sha256()
-    for key in sorted(manifest):
-        if key in LOOSE:
-            continue
-        entry = manifest[key]
-        # No field can hold a NUL, and their number is fixed: no two trees give the same bytes.
-        parts = (key, entry.kind.value, f"{entry.mode:o}", str(entry.uid), str(entry.gid), entry.content, "")
-        total.update("\0".join(parts).encode(errors="surrogateescape"))
-    return total.hexdigest()
+    """Return the digest of a tree in hex, the same on every machine: of the sum of the numbers of its paths.
+
+    A sum can be followed change by change, whatever the size of the tree (`core.ledger`). Trees that differ by accident
+    have the same with a chance of 2^-256. Who may choose all contents of a tree could find two sets of files with one sum in
+    some 2^32 steps (Wagner's generalized birthday). It would gain him nothing: he would have to put one set on each node as
+    root. This is an equality test between two nodes that trust each other and speak over ssh, no signature.
+    """
+    counted = [weight(key, entry) for key, entry in manifest.items() if key not in LOOSE]
+    return digest_of(len(counted), sum(counted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +98,12 @@ class Plan:
     """What makes the peer's tree ours.
 
     `entries` are to be made or changed, `fetch` those of them whose content must travel, `delete` what goes, deepest
-    first. `target` is the tree afterwards.
+    first.
     """
 
     entries: Mapping[str, Entry]
     fetch: tuple[str, ...]
     delete: tuple[str, ...]
-    target: Manifest
 
     @property
     def empty(self) -> bool:
@@ -102,6 +114,11 @@ class Plan:
     def size(self) -> int:
         """Bytes of the contents that travel."""
         return sum(self.entries[key].size for key in self.fetch)
+
+    def applied(self, theirs: Manifest) -> dict[str, Entry]:
+        """Return the peer's tree afterwards."""
+        gone = set(self.delete)
+        return {key: entry for key, entry in theirs.items() if key not in gone} | dict(self.entries)
 
 
 def same(key: str, ours: Entry, theirs: Entry | None) -> bool:
@@ -126,13 +143,35 @@ def filled(ours: Manifest, theirs: Manifest, unknown: Collection[str]) -> dict[s
     return known | {key: entry for key, entry in theirs.items() if unknown_at(key, unknown)}
 
 
+def differs(key: str, ours: Manifest, theirs: Manifest) -> bool:
+    """Return whether the peer has something to do about a path."""
+    mine = ours.get(key)
+    if mine is None:
+        return key in theirs and key not in LOOSE
+    return not same(key, mine, theirs.get(key))
+
+
+def differing(ours: Manifest, theirs: Manifest) -> set[str]:
+    """Return every path of which that is so."""
+    return {key for key in (*ours, *(theirs.keys() - ours.keys())) if differs(key, ours, theirs)}
+
+
+def plan_of(keys: Iterable[str], ours: Manifest, theirs: Manifest) -> Plan:
+    """Plan what the peer has to do about paths that differ."""
+    entries: dict[str, Entry] = {}
+    delete: list[str] = []
+    for key in keys:
+        if key in ours:
+            entries[key] = ours[key]
+        else:
+            delete.append(key)
+    fetch = tuple(key for key, entry in entries.items() if _content_travels(key, entry, theirs.get(key)))
+    return Plan(entries, fetch, tuple(sorted(delete, key=lambda key: (-key.count("/"), key))))
+
+
 def compare(ours: Manifest, theirs: Manifest, unknown: Collection[str] = ()) -> Plan:
     """Plan what the peer has to do. What could not be read here (`unknown`) stays as it is there."""
-    target = filled(ours, theirs, unknown)
-    entries = {key: entry for key, entry in target.items() if not same(key, entry, theirs.get(key))}
-    fetch = tuple(key for key, entry in entries.items() if _content_travels(key, entry, theirs.get(key)))
-    gone = (key for key in theirs if key not in target and key not in LOOSE)
-    return Plan(entries, fetch, tuple(sorted(gone, key=lambda key: (-key.count("/"), key))), target)
+    return plan_of((key for key in differing(ours, theirs) if not unknown_at(key, unknown)), ours, theirs)
 
 
 def _content_travels(key: str, ours: Entry, theirs: Entry | None) -> bool:

@@ -8,21 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
+from skd_cluster.core.comparison import Comparison, Part
 from skd_cluster.core.deletions import DeletionGuard
 from skd_cluster.core.lineage import Lineage
-from skd_cluster.core.manifest import Manifest, compare, digest, filled
+from skd_cluster.core.manifest import Manifest
 from skd_cluster.core.model import SECOND, DataState, DataVersion, Nanos, nanos, seconds
+from skd_cluster.core.reading import Reading
 from skd_cluster.core.replication_actions import (
     Action,
     AskPeer,
     Batch,
     Connect,
     Disconnect,
-    Scan,
     Send,
 )
 from skd_cluster.core.session import Refusal
-from skd_cluster.core.settling import Settling
 from skd_cluster.core.troubles import Troubles
 
 CONNECT_LIMIT = nanos(15)
@@ -32,9 +32,6 @@ SLOWEST = 100_000
 
 FRESHER_WAIT = nanos(3)
 """The time of several packets: long enough for a master that should yield to do so."""
-
-LOOK_AGAIN = nanos(5)
-"""While something cannot be read, or cannot be watched, the tree is read this often."""
 
 
 @unique
@@ -87,22 +84,18 @@ class ReplicationMachine:
         self.totals = Totals()
         self._limits = limits
         self.troubles = Troubles(jitter)
-        self._settling = Settling()
-        self._ours: Manifest | None = None
-        self._unknown: frozenset[str] = frozenset()
-        self._unreadable: Mapping[str, str] = {}
-        self._theirs: Manifest | None = None
+        self._reading = Reading(limits.reconcile)
+        self._settling = self._reading.settling
+        self._trees = Comparison()
         self._their_version = DataVersion()
         self._wait_until: Nanos | None = None
         self._waited_for: DataVersion | None = None
         self._batch: Batch | None = None
         self._left = 0
         self._since: Nanos | None = None
-        self._look = True
         self._retry_at: Nanos | None = None
         self._limit_at: Nanos | None = None
         self._reconcile_at: Nanos | None = None
-        self._look_at: Nanos | None = None
         self._guard = DeletionGuard(limits.max_delete)
 
     # --- what others may know ------------------------------------------------------------
@@ -110,13 +103,18 @@ class ReplicationMachine:
     @property
     def in_sync(self) -> bool:
         """Whether the peer, in a living session, has confirmed all there is here."""
-        known = self.link is Link.READY and self._theirs is not None and self._ours is not None
-        return known and not (self._left or self._unknown or len(self._settling) or self._retry_at is not None)
+        known = self.link is Link.READY and self._trees.known
+        return known and not (self._left or self._trees.unknown or len(self._settling) or self._retry_at is not None)
+
+    @property
+    def confirmed_tree(self) -> Manifest:
+        """What the peer is known to hold."""
+        return {} if self._trees.theirs is None else self._trees.theirs.entries
 
     @property
     def pending(self) -> int:
         """How many paths the peer has not confirmed, as far as known; 1 for an unknown number."""
-        known = self._left + len(self._settling) + len(self._unreadable)
+        known = self._left + len(self._settling) + len(self._trees.unreadable)
         return known or int(self.lineage.unshared)
 
     @property
@@ -132,7 +130,7 @@ class ReplicationMachine:
             return None
         instants = [self._limit_at, self._retry_at if self._limit_at is None else None]
         if self.link is not Link.SENDING:
-            instants += [self._settling.deadline, self._look_at]
+            instants.append(self._reading.deadline)
         if self.link is Link.READY and self._retry_at is None:
             instants.append(self._reconcile_at)
         return min((one for one in instants if one is not None), default=None)
@@ -149,9 +147,9 @@ class ReplicationMachine:
         if allow_delete:
             self._guard.allow()
         self.troubles.impatient(now, asked=asked)
-        self._look = True
+        self._reading.everything()
         if self.link is not Link.SENDING:
-            self._theirs = None
+            self._trees.forget()
         if self._limit_at is None:
             self._retry_at = now if self._wait_until is None else max(now, self._wait_until)
         return self.on_timer(now)
@@ -162,17 +160,13 @@ class ReplicationMachine:
 
     def lost_track(self, now: Nanos) -> list[Action]:
         """Learn that events were lost: anything may have changed."""
-        self._look = True
+        self._reading.everything()
         self._since = self._since or now
         return self.on_timer(now)
 
     def blind(self, now: Nanos) -> None:
         """Learn that not all changes can be watched: the tree has to be read now and then."""
-        self._look_at = Nanos(now + LOOK_AGAIN)
-
-    def connected(self, now: Nanos) -> list[Action]:
-        """Learn that the peer said hello."""
-        return self._ask(now)
+        self._reading.blind(now)
 
     def holds(self, manifest: Manifest, version: DataVersion, now: Nanos) -> list[Action]:
         """Learn what the peer holds, and of which version that is."""
@@ -180,38 +174,28 @@ class ReplicationMachine:
         newer = version > self.lineage.version and version.epoch != self.epoch
         if newer and self._waited_for != version:
             # The election may still give the mastership to who has the newer configuration: nothing is sent before.
-            self._waited_for, self._theirs = version, None
+            self._waited_for = version
+            self._trees.forget()
             self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
             words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
             return [*self.troubles.tell("peer_newer", words, now)]
-        self._theirs, self._their_version, self._wait_until = manifest, version, None
+        self._trees.holds(manifest)
+        self._their_version, self._wait_until = version, None
         self.lineage.rise_above(version)
         self._reconcile_at = Nanos(now + self._limits.reconcile)
-        self._look = True
-        return self.on_timer(now)
+        return self._read(now) or [*self._number(now), *self._compare(now)]
 
     def scanned(
         self, manifest: Manifest, unreadable: Mapping[str, str], changing: frozenset[str], now: Nanos
     ) -> list[Action]:
         """Learn what our tree holds. `changing` includes what was held."""
-        self._look = False
-        self._unreadable = unreadable
-        self._unknown = changing | unreadable.keys()
-        for key in changing - self._settling.held(now):
-            self._settling.touch(key, now, writing=True)
-        before = self._ours if self._ours is not None else self._theirs or {}
-        self._ours = filled(manifest, before, self._unknown)
-        if unreadable:
-            self._look_at = Nanos(now + LOOK_AGAIN)
-        actions: list[Action] = []
-        for key, words in unreadable.items():
-            actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
-        actions += self.lineage.number(digest(self._ours), self.epoch)
-        if self.lineage.unshared:
-            self._since = self._since or now
-        if self._theirs is not None and self.link is Link.READY and self._retry_at is None:
-            actions += self._compare(self._ours, self._theirs, now)
-        return actions
+        self._trees.read(manifest, unreadable, changing)
+        return self._seen(unreadable, changing, now)
+
+    def looked(self, part: Part, now: Nanos) -> list[Action]:
+        """Learn a part of what our tree holds."""
+        self._trees.looked(part)
+        return self._seen(part.unreadable, part.changing, now)
 
     def confirmed(self, found: str, now: Nanos) -> list[Action]:
         """Learn that the peer applied the batch, and the digest of its tree then."""
@@ -220,9 +204,10 @@ class ReplicationMachine:
         if batch is None:
             return self.on_timer(now)
         if found != batch.digest:
-            self._theirs = None
+            self._trees.forget()
             return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
-        self._theirs, self._their_version = batch.plan.target, batch.version
+        self._trees.confirmed(batch.plan)
+        self._their_version = batch.version
         self._left = 0
         self._guard.confirmed(len(batch.plan.delete), now)
         self.totals.confirmed(batch, now)
@@ -232,11 +217,12 @@ class ReplicationMachine:
     def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the peer refused a batch or a question. What it holds now is not known."""
         self._batch = None
-        self._theirs = None
+        self._trees.forget()
         if self.link is Link.CONNECTING:
             return [Disconnect(), *self.lost(reason, text, now)]
         self._rest(Link.READY)
-        self._look = reason in (Refusal.CHANGED, Refusal.DIFFERS)
+        if reason in (Refusal.CHANGED, Refusal.DIFFERS):
+            self._reading.everything()
         return self._failed("refused", reason, text, now)
 
     def moved(self, key: str, now: Nanos) -> list[Action]:
@@ -244,13 +230,13 @@ class ReplicationMachine:
         self._batch = None
         self._rest(Link.READY)
         self.touched(key, now)
-        self._look = True
-        return self.on_timer(now)
+        return self._compare(now)
 
     def lost(self, kind: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the session ended, or did not come about."""
         self._batch = None
-        self._theirs = self._wait_until = None
+        self._trees.forget()
+        self._wait_until = None
         self._rest(Link.DOWN)
         return self._failed("failed", kind, text, now)
 
@@ -262,44 +248,62 @@ class ReplicationMachine:
             return [Disconnect(), *self.lost("timeout", f"no answer from the peer while {self.link.value}", now)]
         if self._retry_at is not None and self._limit_at is None and now >= self._retry_at:
             self._retry_at = None
-            self._look = True
         actions: list[Action] = []
         if self.link is Link.DOWN and self._retry_at is None:
             self.link, self._limit_at = Link.CONNECTING, Nanos(now + CONNECT_LIMIT)
             actions.append(Connect())
         reconcile = self._reconcile_at is not None and now >= self._reconcile_at
-        if self.link is Link.READY and self._retry_at is None and (self._theirs is None or reconcile):
-            return actions + self._ask(now)
-        return actions + self._scan(now)
+        if self.link is Link.READY and self._retry_at is None and (self._trees.theirs is None or reconcile):
+            actions += self.connected(now)
+            if reconcile:
+                self._reading.everything()
+        return actions + self._read(now)
 
     # --- how it is decided ---------------------------------------------------------------
 
-    def _scan(self, now: Nanos) -> list[Action]:
+    def _read(self, now: Nanos) -> list[Action]:
         if self.link is Link.SENDING:
             return []  # what changes now is compared when the batch is through
-        if self._look_at is not None and now >= self._look_at:
-            self._look, self._look_at = True, None
-        touched = self._settling.take(now)
-        if touched is not None:
-            self._since = touched if self._since is None else min(self._since, touched)
-        return [Scan(self._settling.held(now))] if self._look or touched is not None else []
+        action, since = self._reading.due(now, self._trees.unreadable)
+        self._since = min((one for one in (self._since, since) if one is not None), default=None)
+        return [] if action is None else [action]
 
-    def _compare(self, ours: Manifest, theirs: Manifest, now: Nanos) -> list[Action]:
-        """Send what the peer lacks."""
-        plan = compare(ours, theirs, self._unknown)
+    def _seen(self, unreadable: Mapping[str, str], changing: frozenset[str], now: Nanos) -> list[Action]:
+        """Go on after our tree, or a part of it, was read."""
+        self._reading.read(now, changing, unreadable=bool(self._trees.unreadable))
+        actions: list[Action] = []
+        for key, words in unreadable.items():
+            actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
+        return [*actions, *self._number(now), *self._compare(now)]
+
+    def _number(self, now: Nanos) -> list[Action]:
+        """Give our tree its version, if it has not got it."""
+        actions: list[Action] = [*self.lineage.number(self._trees.digest, self.epoch)]
+        if self.lineage.unshared:
+            self._since = self._since or now
+        return actions
+
+    def _compare(self, now: Nanos) -> list[Action]:
+        """Send what the peer lacks, when it can be told and taken."""
+        theirs = self._trees.theirs
+        if theirs is None or self.link is not Link.READY or self._retry_at is not None:
+            return []
+        plan = self._trees.plan(self._settling.held(now))
         self._left = len(plan.entries) + len(plan.delete)
         if plan.empty and self._their_version == self.lineage.version:
             self._since = None
             return [*self.lineage.agree(self._their_version), *self._well()]
-        if self._guard.holds(plan, theirs, now):
-            return [*self.troubles.tell("max_delete", self._guard.words(plan, theirs), now)]
-        batch = Batch(plan, self.epoch, self.lineage.version, digest(plan.target), self._since or now)
+        if self._guard.holds(plan, theirs.entries, now):
+            return [*self.troubles.tell("max_delete", self._guard.words(plan, theirs.entries), now)]
+        batch = Batch(plan, self.epoch, self.lineage.version, theirs.digest_after(plan), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
         return [Send(batch)]
 
-    def _ask(self, now: Nanos) -> list[Action]:
+    def connected(self, now: Nanos) -> list[Action]:
+        """Learn that the peer said hello: ask what it holds."""
         self.link, self._limit_at = Link.ASKING, Nanos(now + ANSWER_LIMIT)
+        self._reading.refresh(now)
         return [AskPeer()]
 
     def _rest(self, link: Link) -> None:
@@ -309,7 +313,7 @@ class ReplicationMachine:
         """Forget what was wrong: all is well again, except what cannot be read."""
         self.troubles.over()
         self._guard.settle()
-        return [] if self._unreadable else [*self.troubles.forget()]
+        return [] if self._trees.unreadable else [*self.troubles.forget()]
 
     def _failed(self, result: str, kind: str, text: str, now: Nanos) -> list[Action]:
         self.totals.runs[result] += 1

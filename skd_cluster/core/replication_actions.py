@@ -31,6 +31,14 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Read these paths of our tree at once, except what is held; answer with `looked`."""
+
+    keys: frozenset[str]
+    hold: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What to send, and what the peer's tree is afterwards. `since` is when the oldest change in it was made."""
 
@@ -71,4 +79,4 @@ class Tell:
     severity: str = "warning"
 
 
-Action: TypeAlias = Connect | Disconnect | AskPeer | Scan | Send | Record | Tell
+Action: TypeAlias = Connect | Disconnect | AskPeer | Scan | Look | Send | Record | Tell

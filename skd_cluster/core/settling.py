@@ -49,13 +49,12 @@ class Settling:
             path.last, path.writing = now, writing
 
     def held(self, now: Nanos) -> frozenset[str]:
-        """Return what is not at rest: nobody should look at it now."""
-        return frozenset(key for key, path in self._paths.items() if path.rests_at > now)
+        """Return what is not at rest: nobody should look at it now. Never a folder: it would hold all that is in it."""
+        return frozenset(key for key, path in self._paths.items() if path.rests_at > now and not key.endswith("/"))
 
-    def take(self, now: Nanos) -> Nanos | None:
-        """Forget what is at rest and return when the oldest of it was first touched, None if there is nothing."""
-        rested = list(self._rested(now))
-        return min((self._paths.pop(key).first for key in rested), default=None)
+    def take(self, now: Nanos) -> dict[str, Nanos]:
+        """Forget what is at rest; return it, each with when it was first touched."""
+        return {key: self._paths.pop(key).first for key in list(self._rested(now))}
 
     def _rested(self, now: Nanos) -> Iterator[str]:
         return (key for key, path in self._paths.items() if path.rests_at <= now)

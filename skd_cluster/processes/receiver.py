@@ -13,12 +13,13 @@ from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
 from skd_cluster.adapters.fence import Fence, ServiceDownError
 from skd_cluster.adapters.history import History, open_conflicts
+from skd_cluster.adapters.holding import Holding
 from skd_cluster.adapters.staging import Staging, staging_parent, sweep
 from skd_cluster.adapters.synclog import SyncLog
-from skd_cluster.adapters.tree import Scan, Tree
+from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.schema import Config
 from skd_cluster.core.conflict import Conflict
-from skd_cluster.core.manifest import Entry, digest, pack_manifest, unpack_manifest
+from skd_cluster.core.manifest import Entry, pack_manifest, unpack_manifest
 from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
 from skd_cluster.core.session import (
     PROTOCOL,
@@ -50,9 +51,6 @@ from skd_cluster.processes.ownchanges import OwnChanges
 from skd_cluster.processes.restorer import Restorer
 
 _READ = 1 << 18
-_SCANS = 3
-"""How often the tree is read again when something in it changes at that very moment."""
-
 _IDLE = nanos(600)
 """After so long without a word, and two of the master's comparisons, the master is taken for gone."""
 
@@ -84,8 +82,9 @@ class Receiver:
         self._restorer = Restorer(config.state_dir, self._tree, self._staging, self._service)
         self._open = False
         self._done: dict[str, Any] | None = None
+        self._holding = Holding(self._tree)
         beside = {str(Path(place).parent) for place in self._tree.roots.values()}  # of what is a single file
-        sweep(parent, [*beside, *(folder.path for folder in self._tree.scan().folders.values())])
+        sweep(parent, [*beside, *(folder.path for folder in self._holding.read().folders.values())])
 
     def answer(self, message: Message) -> Message | None:
         """Do what the master says. A batch gets one refusal at most: the rest of it is then not answered."""
@@ -166,10 +165,9 @@ class Receiver:
         return answer
 
     def _holds(self) -> Holds:
-        found = self._scan()
+        packed = pack_manifest(self._holding.manifest())
         held = read_state(self._config.state_dir).version
-        unknown = dict.fromkeys(found.changing, "it is being changed") | found.unreadable
-        return Holds(pack_manifest(found.manifest), held.epoch, held.generation, unknown, self._conflicts())
+        return Holds(packed, held.epoch, held.generation, self._holding.unknown, self._conflicts())
 
     def _begin(self, message: Begin) -> Ready:
         self._admit(message.epoch)
@@ -220,8 +218,10 @@ class Receiver:
                 self._not_late(version)
                 held = read_state(self._config.state_dir)
                 left = self._apply(held, version, entries, message.fetch, delete)
-                tree = self._scan().manifest
-                found = digest(tree)
+                found = self._holding.digest((*entries, *delete))
+                if found != message.digest:
+                    self._holding.read()
+                    found = self._holding.digest(())
                 if found != message.digest:
                     words = "; ".join(left) or "somebody else writes there"
                     raise RefusedError(Refusal.DIFFERS, f"the peer's tree is not the same after the push: {words}")
@@ -230,7 +230,7 @@ class Receiver:
             raise RefusedError(Refusal.BUSY, f"on the peer: {error}") from error
         size = sum(entries[key].size for key in message.fetch)
         confirmed = Confirm(found, len(entries) + len(delete), size, left, self._conflicts())
-        self._settled = lambda: self._own.follow(held, version, entries, delete, tree)
+        self._settled = lambda: self._own.follow(held, version, entries, delete, self._holding.entries)
         self._report(version, confirmed, seconds(Nanos(monotonic() - began)))
         return confirmed
 
@@ -253,7 +253,7 @@ class Receiver:
         self._history.prune()
         paths = len(message.entries) + len(message.delete)
         self._log.line(f"restored from {message.source}: {paths} paths")
-        return Confirm(digest(self._scan().manifest), paths, 0, left)
+        return Confirm(self._holding.digest((*message.entries, *map(str, message.delete))), paths, 0, left)
 
     def _report(self, version: DataVersion, done: Confirm, took: float) -> None:
         self._log.line(
@@ -269,14 +269,6 @@ class Receiver:
     def _tell_conflict(self, conflict: Conflict) -> None:
         self._log.line(conflict.text)
         self._tell({"verb": "conflict", "text": conflict.text})
-
-    def _scan(self) -> Scan:
-        """Read the tree, again if something changed meanwhile."""
-        for _ in range(_SCANS - 1):
-            found = self._tree.scan()
-            if not found.changing:
-                return found
-        return self._tree.scan()
 
 
 def serve(receiver: Receiver, source: int, target: int, idle: int) -> ExitCode:

@@ -13,23 +13,33 @@ from skd_cluster.adapters.channel import Channel, inherited
 from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.command import CannotStartError
 from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
-from skd_cluster.adapters.inotify import Watcher
 from skd_cluster.adapters.line import Line, Lost
 from skd_cluster.adapters.push import MovedError
+from skd_cluster.adapters.sight import Sight
 from skd_cluster.adapters.synclog import SyncLog
+from skd_cluster.adapters.tree import Scan as Found
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.load import load
 from skd_cluster.config.schema import Config
 from skd_cluster.core import session as wire
+from skd_cluster.core.comparison import Part
 from skd_cluster.core.histogram import LAG_BOUNDS, Histogram
 from skd_cluster.core.manifest import unpack_manifest
 from skd_cluster.core.messages import Mastership, Note, ReplicationReport, SyncNow
 from skd_cluster.core.model import MILLISECOND, SECOND, DataVersion, ExitCode, Nanos, nanos, seconds
 from skd_cluster.core.replication import Limits, ReplicationMachine
-from skd_cluster.core.replication_actions import Action, AskPeer, Batch, Connect, Disconnect, Record, Scan, Send, Tell
-
-_ROUNDS = 10
-"""Readings of the tree in a row while new folders appear; what appears later has a watch or an event."""
+from skd_cluster.core.replication_actions import (
+    Action,
+    AskPeer,
+    Batch,
+    Connect,
+    Disconnect,
+    Look,
+    Record,
+    Scan,
+    Send,
+    Tell,
+)
 
 _RESTORE = nanos(5)
 """What `skd-cluster history restore` may take for a tree; until it is done there is nothing whole to send."""
@@ -130,9 +140,8 @@ class Replicator:
     def __init__(self, config: Config, config_path: Path, channel: Channel) -> None:
         self._config = config
         self._channel = channel
-        self._tree = Tree.of(config)
-        self._watcher = Watcher(self._tree)
-        self._line = Line(config, config_path, self._tree)
+        self._sight = Sight(Tree.of(config))
+        self._line = Line(config, config_path, self._sight.tree)
         self._agreed = Agreed(config.state_dir)
         limits = Limits(config.reconcile_interval, config.max_delete)
         chance = random.Random()  # noqa: S311 -- spreads retries, guards nothing
@@ -151,7 +160,7 @@ class Replicator:
             self._do(self._machine.on_timer(monotonic()))
             self._teller.report_pending()
         self._line.close()
-        self._watcher.close()
+        self._sight.close()
         self._agreed.close()
 
     # --- the loop ------------------------------------------------------------------------
@@ -159,7 +168,7 @@ class Replicator:
     def _wait(self) -> None:
         poller = select.poll()
         poller.register(self._channel.fileno(), select.POLLIN)
-        poller.register(self._watcher.fileno(), select.POLLIN)
+        poller.register(self._sight.fileno(), select.POLLIN)
         for descriptor, events in self._line.interest().items():
             poller.register(descriptor, events)
         instants = [one for one in (self._machine.deadline, self._teller.deadline) if one is not None]
@@ -175,7 +184,7 @@ class Replicator:
                 self._do(self._machine.sync_now(now, allow_delete=message.allow_delete, asked=message.asked))
 
     def _touches(self) -> None:
-        touched = self._watcher.read()
+        touched = self._sight.touched()
         now = monotonic()
         for key, writing in touched.keys.items():
             self._machine.touched(key, now, writing=writing)
@@ -216,7 +225,8 @@ class Replicator:
         self._teller.conflicts(heard.conflicts)
         if batch is not None and self._machine.lineage.agreed == batch.version:
             plan = batch.plan
-            self._agreed.follow(agreed, batch.version, plan.entries, plan.delete, plan.target)
+            whole = self._machine.confirmed_tree
+            self._agreed.follow(agreed, batch.version, plan.entries, plan.delete, whole)
 
     def _holds(self, heard: wire.Holds, now: Nanos) -> None:
         try:
@@ -253,7 +263,12 @@ class Replicator:
             case AskPeer():
                 self._line.say(wire.Ask())
             case Scan():
-                return self._scan(action.hold)
+                found = self._noted(self._sight.scan(action.hold))
+                return self._machine.scanned(found.manifest, found.unreadable, frozenset(found.changing), monotonic())
+            case Look():
+                found = self._noted(self._sight.look(action.keys, action.hold))
+                part = Part(found.manifest, found.whole, found.unreadable, frozenset(found.changing))
+                return self._machine.looked(part, monotonic())
             case Send():
                 return self._send(action)
             case Record():
@@ -270,20 +285,14 @@ class Replicator:
             return self._machine.lost("ssh", str(error), monotonic())
         return []
 
-    def _scan(self, hold: frozenset[str]) -> list[Action]:
-        """Read the tree; a folder that gets its watch only now is read again."""
-        found = self._tree.scan(hold)
-        for _ in range(_ROUNDS):
-            new, trouble = self._watcher.follow(found.folders)
-            if trouble:
-                self._machine.blind(monotonic())
-                self._teller.tell_once("cannot_watch", trouble)
-            if not new:
-                break
-            found = self._tree.scan(hold)
+    def _noted(self, found: Found) -> Found:
+        """Say what is not watched, and what does not travel."""
+        if self._sight.trouble:
+            self._machine.blind(monotonic())
+            self._teller.tell_once("cannot_watch", self._sight.trouble)
         for path in found.skipped.values():
             self._teller.tell_once("not_replicated", f"{path} is no file, folder or link: not replicated", "info")
-        return self._machine.scanned(found.manifest, found.unreadable, frozenset(found.changing), monotonic())
+        return found
 
     def _send(self, action: Send) -> list[Action]:
         try:

@@ -90,6 +90,33 @@ def test_every_way_of_changing_something(pair):
     assert len(history) > 5
 
 
+def test_what_somebody_writes_on_the_backup_is_found_with_the_next_push(pair):
+    pair.synced()
+    theirs = pair.there("certificates/skdcert.pem")
+    before = theirs.read_bytes()
+    theirs.write_bytes(before.replace(b"A", b"B"))
+    pair.there("certificates/new").mkdir()
+    pair.there("certificates/new/mine").write_text("made on the backup")
+    pair.ours("zlb-start").write_text("the next push")
+    pair.arrived("zlb-start", "the next push")
+    eventually(lambda: pair.differences() == [], what="drift is put right")
+    assert theirs.read_bytes() == before
+    pair.in_sync()
+    assert any("the peer's tree is not the same after the push" in note for note in pair.notes())
+
+
+def test_folders_that_move_and_fill_at_once_arrive(pair):
+    pair.synced()
+    for number in range(40):
+        folder = pair.ours(f"made-{number}")
+        folder.mkdir()
+        (folder / "first").write_text("1")
+        folder.rename(pair.ours(f"moved-{number}"))
+        (pair.ours(f"moved-{number}") / "second").write_text("2")
+    eventually(lambda: pair.differences() == [], what="folders made, moved and filled")
+    pair.in_sync()
+
+
 def test_who_may_not_write_is_refused_until_he_may(pair):
     pair.says(role="backup", epoch=4)
     pair.start(epoch=3)

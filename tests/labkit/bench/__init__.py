@@ -14,5 +14,6 @@ copiers     what replicates: lsyncd, version 2, ours; and the pair they do it on
 alike       the yardstick for trees: whether one has become like the other
 replication one edit, many files, a first synchronisation
 arrivals    which changes arrive at all
+upkeep      processor and memory of replication, and 100,000 files
 chart       the picture in docs/
 """

@@ -26,6 +26,7 @@ from .replication import burst, edit, first
 from .rows import Table, to_json
 from .steadiness import Trouble, report, steadiness
 from .takeover import planned, power_loss, sigterm
+from .upkeep import huge, upkeep
 
 Tables: TypeAlias = Mapping[str, Callable[[Effort], Table]]
 
@@ -40,7 +41,14 @@ FAILOVER: Final[Tables] = {
     "steadiness": steadiness,
     "cost": cost,
 }
-REPLICATION: Final[Tables] = {"edit": edit, "burst": burst, "first": first, "arrives": arrives}
+REPLICATION: Final[Tables] = {
+    "edit": edit,
+    "burst": burst,
+    "first": first,
+    "cost": upkeep,
+    "arrives": arrives,
+    "huge": huge,
+}
 TABLES: Final[Mapping[str, Tables]] = {"failover": FAILOVER, "replication": REPLICATION}
 LONG: Final = ("huge",)
 """Only when named, or with `--full`."""

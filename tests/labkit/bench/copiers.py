@@ -166,13 +166,15 @@ def nodes(grow: Callable[[Path], None] | None = None) -> Iterator[Pair]:
 
 
 @contextmanager
-def replicating(name: str, grow: Callable[[Path], None] | None = None) -> Iterator[tuple[Pair, Copier]]:
+def replicating(
+    name: str, grow: Callable[[Path], None] | None = None, within: float = 120
+) -> Iterator[tuple[Pair, Copier]]:
     """Build a pair on which a copier has made the trees equal, and waits for changes."""
     with nodes(grow) as pair:
         copier = COPIERS[name]()
         copier.start(pair)
-        eventually(lambda: (pair.theirs("zlb-stop")).exists(), within=60, what=f"{name} has begun")
-        wait_quiet(pair, copier, 120)
+        eventually(pair.theirs("zlb-stop").exists, within=within, what=f"{name} has begun")
+        wait_quiet(pair, copier, within)
         yield pair, copier
 
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skd_cluster.core.comparison import Part
+from skd_cluster.core.ledger import within
 from skd_cluster.core.manifest import Entry, Kind, digest
 from skd_cluster.core.model import SECOND, DataState, DataVersion, nanos
 from skd_cluster.core.replication import Limits, Link, ReplicationMachine
-from skd_cluster.core.replication_actions import AskPeer, Connect, Disconnect, Record, Scan, Send, Tell
+from skd_cluster.core.replication_actions import AskPeer, Connect, Disconnect, Look, Record, Scan, Send, Tell
 from skd_cluster.core.session import Refusal
 
 
@@ -35,7 +37,7 @@ class World:
         self.now = nanos(100)
         limits = Limits(nanos(300), self.max_delete)
         self.machine = ReplicationMachine(limits, DataState(), lambda: self.jitter)
-        self.events, self.count, self.session = [], 0, 0
+        self.events, self.count, self.session, self.scans = [], 0, 0, 0
         self.log, self.connects, self.recorded = [], [], []
 
     def later(self, delay, action):
@@ -57,6 +59,7 @@ class World:
                     held = dict(self.theirs)
                     self.later(0.005, lambda held=held: self.machine.holds(held, self.their_version, self.now))
                 case Scan():
+                    self.scans += 1
                     visible = {key: one for key, one in self.ours.items() if key not in self.unreadable}
                     waiting += self.machine.scanned(
                         {key: one for key, one in visible.items() if key not in action.hold},
@@ -64,12 +67,21 @@ class World:
                         action.hold,
                         self.now,
                     )
+                case Look():
+                    waiting += self.machine.looked(self.look(action), self.now)
                 case Send():
                     self.later(0.01, lambda batch=action.batch: self.arrive(batch))
                 case Record():
                     self.recorded.append(action.state)
                 case Tell():
                     self.log.append((action.event, action.text))
+
+    def look(self, action):
+        keys = {key.removesuffix("/") for key in action.keys}
+        unreadable = {key: words for key, words in self.unreadable.items() if within(key, keys)}
+        found = {key: one for key, one in self.ours.items() if within(key, keys) and key not in action.hold}
+        known = {key: one for key, one in found.items() if key not in unreadable}
+        return Part(known, keys, unreadable, action.hold)
 
     def connect(self):
         if not self.up:
@@ -282,6 +294,31 @@ def test_a_missed_event_is_found_by_the_comparison():
     assert world.theirs == world.ours
 
 
+def test_each_comparison_reads_our_tree_however_lately_that_was_done():
+    world = master()
+    world.run(200)
+    world.do(world.machine.lost_track(world.now))
+    world.run(1)
+    world.edit("config/a", "1", seen=False)
+    world.run(120)
+    assert world.theirs == world.ours
+
+
+def test_a_new_session_reads_only_what_it_has_to():
+    world = master(ours={"config/a": file("1")})
+    world.run(1)
+    world.down()
+    world.up = True
+    world.scans = 0
+    world.run(1)
+    assert world.machine.in_sync
+    assert world.scans == 0
+    world.edit("config/a", "2")
+    world.run(1)
+    assert world.theirs == world.ours
+    assert world.scans == 0
+
+
 def test_lost_events_are_made_good_at_once():
     world = master()
     world.run(1)
@@ -312,8 +349,9 @@ def test_a_refusal_keeps_the_session_and_is_tried_again():
 
 
 def test_an_unreadable_file_keeps_nothing_else_back():
-    world = master(ours={"config/a": file("1"), "config/b": file("2")}, theirs={"config/a": file("old")})
-    world.unreadable = {"config/a": "/x/a: Permission denied"}
+    locked = {"config/a": "/x/a: Permission denied"}
+    both = {"config/a": file("1"), "config/b": file("2")}
+    world = master(ours=both, theirs={"config/a": file("old")}, unreadable=locked)
     world.run(1)
     assert world.theirs == {"config/a": file("old"), "config/b": file("2")}
     assert not world.machine.in_sync
@@ -379,11 +417,7 @@ def test_what_goes_through_the_session(sizes, small):
     sent = []
     world.later = lambda _, action: sent.append(action)
     world.do(world.machine.connected(world.now))
-    actions = world.machine.holds({}, DataVersion(), world.now)
-    assert isinstance(actions[0], Scan)
-    (batch,) = [
-        one.batch for one in world.machine.scanned(world.ours, {}, frozenset(), world.now) if isinstance(one, Send)
-    ]
+    (batch,) = [one.batch for one in world.machine.holds({}, DataVersion(), world.now) if isinstance(one, Send)]
     assert batch.small is small
 
 

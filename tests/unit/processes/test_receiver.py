@@ -66,8 +66,9 @@ class Side:
 
     def commit(self, epoch=5, generation=1, **changed):
         ours = self.master.scan().manifest
-        plan = compare(ours, unpack_manifest(self.receiver.answer(Ask()).entries))
-        facts = {"digest": digest(plan.target), "entries": pack_manifest(plan.entries)} | changed
+        theirs = unpack_manifest(self.receiver.answer(Ask()).entries)
+        plan = compare(ours, theirs)
+        facts = {"digest": digest(plan.applied(theirs)), "entries": pack_manifest(plan.entries)} | changed
         return [
             Begin(epoch),
             *(Put(key, read_file(self.master.path(key))) for key in plan.fetch),
