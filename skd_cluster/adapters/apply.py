@@ -56,6 +56,7 @@ class Applier:
         self._kept = kept
         self._facts = dict(facts or {})
         self._folders: set[str] = set()
+        self._led_to: set[str] = set()
 
     def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
         """Do it. Returns deletions left undone, with why. Raises RefusedError."""
@@ -140,10 +141,13 @@ class Applier:
     def _inside(self, key: str) -> bool:
         """Return whether all above a key, up to its root, are folders: a link there would lead out of the tree."""
         above = key.rpartition("/")[0]
-        if self._tree.scope.root_of(above) is None:
+        if above in self._led_to or self._tree.scope.root_of(above) is None:
             return True
         state = _state(self._tree.path(above))
-        return state is not None and stat.S_ISDIR(state.st_mode) and self._inside(above)
+        if state is None or not stat.S_ISDIR(state.st_mode) or not self._inside(above):
+            return False
+        self._led_to.add(above)  # nothing is in what a batch makes of another type, so it stays one
+        return True
 
     def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
         if not self._inside(key):

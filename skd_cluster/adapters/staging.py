@@ -22,6 +22,7 @@ class Staging:
         self._connection = connection
         self.folder = parent / str(os.getpid())
         self.tree = self.folder / _TREE
+        self._plain = str(self.tree)
         self._made = self.folder / "made"
         self._count = 0
 
@@ -46,7 +47,7 @@ class Staging:
 
     def path(self, key: str) -> str:
         """Return where the content of a key is."""
-        return str(self.tree / key)
+        return f"{self._plain}/{key}"
 
     def fresh(self) -> str:
         """Return a name in it that does not exist yet."""

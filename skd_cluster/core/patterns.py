@@ -25,39 +25,47 @@ _POSIX = {
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One pattern. `matches` takes a path relative to the tree, without slash at either end."""
+    """One pattern, as an expression of what it means: paths relative to the tree with a slash before and none behind."""
 
     text: str
-    _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
-    _folders_only: bool = field(init=False, repr=False, compare=False)
+    expression: str = field(init=False, repr=False, compare=False)
+    folders_only: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compile once."""
+        """Translate once."""
         # `x/***` is the folder and all in it: taking the folder is enough.
         body = self.text[:-4] if self.text.endswith("/***") else self.text.removesuffix("/")
-        object.__setattr__(self, "_folders_only", body != self.text)
-        object.__setattr__(self, "_compiled", _compile(body))
-
-    def matches(self, path: str, *, folder: bool) -> bool:
-        """Return whether this very path is meant, not one in a folder that is."""
-        return (folder or not self._folders_only) and self._compiled.fullmatch(f"/{path}") is not None
+        object.__setattr__(self, "folders_only", body != self.text)
+        object.__setattr__(self, "expression", _expression(body))
 
 
-def excluded(patterns: Iterable[Pattern], path: str, *, folder: bool) -> bool:
-    """Return whether a pattern takes the path or a folder it is in."""
-    parts = path.split("/")
-    prefixes = ["/".join(parts[:count]) for count in range(1, len(parts))]
-    return any(
-        any(one.matches(prefix, folder=True) for prefix in prefixes) or one.matches(path, folder=folder)
-        for one in patterns
-    )
+class Patterns:
+    """Several patterns, asked as one: a tree has many more paths than there are patterns."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        every = tuple(patterns)
+        self._folders = _together(every)
+        self._files = _together(one for one in every if not one.folders_only)
+
+    def take(self, path: str, *, folder: bool) -> bool:
+        """Return whether one of them takes the path (relative, without slash at either end) or a folder it is in."""
+        at = path.find("/")
+        while at >= 0:
+            if self._folders.fullmatch(f"/{path[:at]}"):
+                return True
+            at = path.find("/", at + 1)
+        return (self._folders if folder else self._files).fullmatch(f"/{path}") is not None
 
 
-def _compile(body: str) -> re.Pattern[str]:
+def _together(patterns: Iterable[Pattern]) -> re.Pattern[str]:
+    """Return the expression of a path that one of them means; of none of them, if there is none."""
+    return re.compile("|".join(f"(?:{one.expression})" for one in patterns) or "(?!)", re.DOTALL)
+
+
+def _expression(body: str) -> str:
     start = "/" if body.startswith("/") else "/(?:.*/)?"
     body = body.removeprefix("/")
-    expression = _translate(body) if any(char in body for char in "*?[") else re.escape(body)
-    return re.compile(start + expression, re.DOTALL)
+    return start + (_translate(body) if any(char in body for char in "*?[") else re.escape(body))
 
 
 def _translate(body: str) -> str:

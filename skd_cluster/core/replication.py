@@ -212,7 +212,7 @@ class ReplicationMachine:
         self._guard.confirmed(len(batch.plan.delete), now)
         self.totals.confirmed(batch, now)
         self._since = None
-        return [*self.lineage.agree(self._their_version), *self._well(), *self.on_timer(now)]
+        return [*self._well(), *self.lineage.agree(self._their_version), *self.on_timer(now)]
 
     def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the peer refused a batch or a question. What it holds now is not known."""
@@ -292,7 +292,7 @@ class ReplicationMachine:
         self._left = len(plan.entries) + len(plan.delete)
         if plan.empty and self._their_version == self.lineage.version:
             self._since = None
-            return [*self.lineage.agree(self._their_version), *self._well()]
+            return [*self._well(), *self.lineage.agree(self._their_version)]
         if self._guard.holds(plan, theirs.entries, now):
             return [*self.troubles.tell("max_delete", self._guard.words(plan, theirs.entries), now)]
         batch = Batch(plan, self.epoch, self.lineage.version, theirs.digest_after(plan), self._since or now)

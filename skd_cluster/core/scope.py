@@ -7,10 +7,10 @@ are not UTF-8 carry surrogate escapes.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, unique
 
-from skd_cluster.core.patterns import Pattern, excluded
+from skd_cluster.core.patterns import Pattern, Patterns
 
 CONFIG = "config"
 RT_TABLES = "rt_tables"
@@ -27,7 +27,7 @@ _NODE_LOCAL_FOLDER = "local"
 LOOSE = frozenset({RT_TABLES, f"{CONFIG}/{_NODE_LOCAL_FOLDER}"})
 """Made where it is missing, never deleted, and not part of what both nodes must have alike."""
 
-_SCRATCH = tuple(
+_SCRATCH = Patterns(
     Pattern(text)
     for text in (
         "*~",
@@ -58,6 +58,13 @@ class Scope:
 
     exclude: tuple[Pattern, ...] = ()
     extras: tuple[str, ...] = ()
+    _patterns: Patterns = field(init=False, repr=False, compare=False)
+    _roots: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare what is asked for each path."""
+        object.__setattr__(self, "_patterns", Patterns(self.exclude))
+        object.__setattr__(self, "_roots", (CONFIG, RT_TABLES, *(f"{EXTRA}{path}" for path in self.extras)))
 
     @classmethod
     def of(cls, exclude: Iterable[str], extras: Iterable[str] = ()) -> "Scope":
@@ -72,22 +79,22 @@ class Scope:
         top, _, rest = path.partition("/")
         if key.startswith(f"{CONFIG}/") and ((top == _NODE_LOCAL_FOLDER and rest) or _NODE_LOCAL.fullmatch(top)):
             return Verdict.NODE_LOCAL
-        if excluded(_SCRATCH, path, folder=folder):
+        if _SCRATCH.take(path, folder=folder):
             return Verdict.SCRATCH
-        if excluded(self.exclude, path, folder=folder):
+        if self._patterns.take(path, folder=folder):
             return Verdict.EXCLUDED
         return Verdict.REPLICATED
 
     def root_of(self, key: str) -> str | None:
         """Return the root a key lies below or is, None if this node has no such root."""
-        for root in self.roots():
+        for root in self._roots:
             if key == root or key.startswith(f"{root}/"):
                 return root
         return None
 
     def roots(self) -> tuple[str, ...]:
         """Return the roots of this node."""
-        return (CONFIG, RT_TABLES, *(f"{EXTRA}{path}" for path in self.extras))
+        return self._roots
 
 
 def below_root(scope: Scope, key: str) -> str:

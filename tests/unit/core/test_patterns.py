@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skd_cluster.core.patterns import Pattern, excluded
+from skd_cluster.core.patterns import Pattern, Patterns
 
 # pattern, path, is a folder, matches
 TABLE = [
@@ -43,18 +43,30 @@ TABLE = [
 ]
 
 
+def taken(patterns, path, *, folder):
+    return Patterns(Pattern(one) for one in patterns).take(path, folder=folder)
+
+
 @pytest.mark.parametrize(("pattern", "path", "folder", "expected"), TABLE)
 def test_table(pattern, path, folder, expected):
-    assert Pattern(pattern).matches(path, folder=folder) is expected
+    assert taken([pattern], path, folder=folder) is expected
 
 
 def test_what_is_in_an_excluded_folder_is_excluded():
-    assert excluded([Pattern("ipds/")], "ipds/waf/sets/x.data", folder=False)
-    assert not excluded([Pattern("/waf/")], "ipds/waf/sets/x.data", folder=False)
+    assert taken(["ipds/"], "ipds/waf/sets/x.data", folder=False)
+    assert not taken(["/waf/"], "ipds/waf/sets/x.data", folder=False)
+
+
+def test_several_are_asked_as_one():
+    assert taken(["a", "*.tmp", "b/"], "x.tmp", folder=False)
+    assert taken(["a", "*.tmp", "b/"], "b", folder=True)
+    assert not taken(["a", "*.tmp", "b/"], "b", folder=False)
+    assert taken(["a|x", "b"], "a|x", folder=False)
+    assert not taken([], "a", folder=True)
 
 
 @given(st.text("ab/*?[]!\\-", max_size=12), st.text("ab/", min_size=1, max_size=8), st.booleans())
 def test_no_pattern_raises_and_stars_only_widen(pattern, path, folder):
     path = path.strip("/") or "a"
-    Pattern(pattern).matches(path, folder=folder)
-    assert Pattern("**").matches(path, folder=folder)
+    taken([pattern], path, folder=folder)
+    assert taken(["**"], path, folder=folder)
