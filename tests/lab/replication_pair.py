@@ -18,6 +18,8 @@ DRIVER = Path(__file__).with_name("replication_driver.py")
 LOG = "/var/log/driver.out"
 SERVICE_LOG = "/var/log/service.out"
 FACTS = "/run/facts.json"
+PATIENCE = 40.0
+"""Seconds until something is taken for not happening: more than the longest wait between two attempts, on a busy machine."""
 
 
 class Pair:
@@ -96,10 +98,10 @@ class Pair:
     def events(self) -> list[str]:
         return [note.event for note in self.messages(Note)]
 
-    def in_sync(self, within: float = 10) -> ReplicationReport:
+    def in_sync(self, within: float = PATIENCE) -> ReplicationReport:
         return eventually(lambda: self.report() if self.report().in_sync else None, within=within, what="in sync")
 
-    def error(self, words: str, within: float = 10) -> None:
+    def error(self, words: str, within: float = PATIENCE) -> None:
         def said():
             assert words in self.report().last_error, self.report().last_error
             return True
@@ -114,7 +116,7 @@ class Pair:
     def there(self, name: str) -> Path:
         return self.peer.path(CONFIG_TREE) / name
 
-    def arrived(self, name: str, content: str | None, within: float = 5) -> float:
+    def arrived(self, name: str, content: str | None, within: float = PATIENCE) -> float:
         """Wait until the peer has this content (None: nothing there), return the seconds it took."""
         began, path = time.monotonic(), self.there(name)
         deadline = began + within
@@ -125,7 +127,7 @@ class Pair:
     def differences(self) -> list[str]:
         return differences(self.master.path(CONFIG_TREE), self.peer.path(CONFIG_TREE), self.facts)
 
-    def equal(self, within: float = 10) -> None:
+    def equal(self, within: float = PATIENCE) -> None:
         """Wait until the replicator says in sync and the trees are equal by another judge than itself."""
 
         def equal():

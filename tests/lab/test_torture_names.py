@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.replication_pair import read
+from tests.lab.replication_pair import PATIENCE, read
 from tests.labkit import eventually
+
+pytestmark = pytest.mark.timeout(300)
 
 ODD = [
     b"new\nline",
@@ -72,20 +74,20 @@ def test_names_of_any_bytes(pair, padding):
         for name in ODD:  # alone in its folder, directly below the root, in a batch of its own
             with open(inside(top, name), "wb") as file:
                 file.write(padding)
-        pair.equal(within=30)
+        pair.equal()
         padding = b"R"
     everywhere(top, padding)  # more than 64 files: by rsync as well
-    pair.equal(within=30)
+    pair.equal()
     for name in ODD[::3]:
         with open(inside(top, b"files", name), "ab") as file:
             file.write(b" changed")
         os.rename(inside(top, b"folders", name), inside(top, b"folders", b"_" + name[:254]))
         os.unlink(inside(top, name))
-    pair.equal(within=30)
+    pair.equal()
     for name in ODD[1::3]:
         os.unlink(inside(top, b"folders", name, name))
         os.rmdir(inside(top, b"folders", name))
-    pair.equal(within=30)
+    pair.equal()
     log = pair.peer.path("/var/log/skdinotify.log").read_bytes()
     assert all(line.startswith(b"20") for line in log.splitlines()), "a name with a newline made a line of its own"
 
@@ -171,7 +173,11 @@ def test_of_a_hard_link_both_names_get_what_was_written_through_one(pair):
     for name in ("one", "other", "far/away/third"):
         pair.arrived(name, "same inode, written through another name")
     pair.ours("one").chmod(0o600)
-    eventually(lambda: pair.there("far/away/third").stat().st_mode & 0o777 == 0o600, what="the mode, by all names")
+    eventually(
+        lambda: pair.there("far/away/third").stat().st_mode & 0o777 == 0o600,
+        within=PATIENCE,
+        what="the mode, by all names",
+    )
     pair.ours("one").unlink()
     pair.arrived("one", None)
     pair.equal()
