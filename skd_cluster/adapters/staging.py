@@ -2,21 +2,26 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from skd_cluster.core.scope import TEMPORARY
 
 _NAME = "staging"
+_TREE, _CONNECTION = "tree", "connection"
 
 
 class Staging:
-    """The folder of one session: `tree` takes contents under their keys, `made` what this side makes itself."""
+    """The folder of one session: `tree` takes contents under their keys, `made` what this side makes itself.
 
-    def __init__(self, parent: Path) -> None:
+    `connection` is the SSH_CONNECTION the session came through; its rsync must come through the same.
+    """
+
+    def __init__(self, parent: Path, connection: str = "") -> None:
+        self._connection = connection
         self.folder = parent / str(os.getpid())
-        self.tree = self.folder / "tree"
+        self.tree = self.folder / _TREE
         self._made = self.folder / "made"
         self._count = 0
 
@@ -26,6 +31,7 @@ class Staging:
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for one in (self.folder, self.tree, self._made):
             one.mkdir(mode=0o700)
+        (self.folder / _CONNECTION).write_text(self._connection)
         for root in roots:
             (self.tree / root).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -61,6 +67,27 @@ def staging_parent(state_dir: Path, configdir: Path) -> Path:
         if state_dir.stat().st_dev != device and here.parent.stat().st_dev == device:
             return here.parent / f"{TEMPORARY}{_NAME}"
     return state_dir / _NAME
+
+
+def targets(parent: Path, connection: str, roots: Sequence[str]) -> dict[str, Path]:
+    """Return where an rsync that came through this connection may write, and the session's folder that place is in.
+
+    Each root of the living session that came through the same connection, with or without a slash; nothing else.
+    """
+    try:
+        names = os.listdir(parent) if connection else []
+    except OSError:
+        names = []
+    sessions = [parent / name for name in names if _alive(name)]
+    trees = [one / _TREE for one in sessions if _came_through(one / _CONNECTION, connection)]
+    return {f"{tree}/{root}{end}": tree for tree in trees for root in roots for end in ("", "/")}
+
+
+def _came_through(place: Path, connection: str) -> bool:
+    try:
+        return place.read_text() == connection
+    except OSError:
+        return False
 
 
 def sweep(parent: Path, folders: Iterable[str]) -> None:

@@ -15,18 +15,10 @@ from skd_cluster.cli.nodes import FailedError, Node, Nodes, failed, open_nodes
 from skd_cluster.cli.restoring import restore
 from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.difference import differences, is_private, printable
-from skd_cluster.core.history import (
-    ChoiceError,
-    Generation,
-    Place,
-    attributes_only,
-    choose,
-    strangers,
-    within,
-)
+from skd_cluster.core.history import ChoiceError, Generation, Place, attributes_only, choose, strangers, within
 from skd_cluster.core.manifest import Entry, Kind, unpack_manifest
 from skd_cluster.core.model import ExitCode
-from skd_cluster.core.session import SMALL_FILE, AskKept, Facts, Holds, Put, Recall, Refused, Resolve
+from skd_cluster.core.session import SMALL_FILE, AskKept, Holds, Put, Recall, Refused
 from skd_cluster.core.textdiff import shown
 
 _GENERATION = "its number, NUMBER@NODE if both nodes have one, or the name of a conflict"
@@ -232,7 +224,7 @@ def _resolve(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
     if conflict is None:
         raise FailedError(f"{place.label} is no conflict: skd-cluster history list names those there are")
     if not conflict.resolved:
-        nodes.of(place.keeper).ask(Resolve(conflict.name), Facts)
+        nodes.resolve(place.keeper, conflict.name)
     text = f"the conflict {printable(conflict.name)} {'was resolved before' if conflict.resolved else 'is resolved'}"
     print(json.dumps({"ok": True, "text": text}) if args.json else text)
     return ExitCode.OK

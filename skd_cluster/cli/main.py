@@ -33,6 +33,9 @@ VERBS = {
     "standby": Verb("Take this node out: it cannot be master until it is put online again, even after a restart."),
     "online": Verb("Put this node back after standby."),
     "sync": Verb("Compare both configurations completely, now. For the master."),
+    "pair": Verb(
+        "Let both nodes replicate to each other by ssh: a key of its own on each, good for nothing else. On one of them."
+    ),
     "diff": Verb("Show what the two nodes hold differently now, file by file. Secrets are not shown."),
     "history": Verb(
         "Show what replication replaced, on both nodes, and put it back: list, show, diff, restore, resolve."

@@ -18,7 +18,7 @@ from skd_cluster.config.schema import Config
 from skd_cluster.core.history import Generation, Keeper, Place, parse
 from skd_cluster.core.manifest import Entry, unpack_manifest
 from skd_cluster.core.model import ExitCode, Role
-from skd_cluster.core.session import About, Ask, Facts, Generations, Hello, Holds, ListKept, Message, Refused
+from skd_cluster.core.session import About, Ask, Facts, Generations, Hello, Holds, ListKept, Message, Refused, Resolve
 from skd_cluster.processes.receiver import Receiver
 
 T = TypeVar("T")
@@ -114,6 +114,13 @@ class Nodes:
             except NoAnswerError as error:  # gone by now, or too old to be asked
                 self.there, self.silence = None, str(error)
         return sorted(found, key=lambda one: (-one.generation.number, -one.generation.at))
+
+    def resolve(self, keeper: Keeper, name: str) -> None:
+        """Have the keeper of a conflict write down that it is dealt with. Raises FailedError."""
+        self.of(keeper).ask(Resolve(name), Facts)
+        for other in self.both:
+            if other.keeper != keeper:  # it has no such conflict, and its service asks again which ones wait
+                other.try_all([Resolve(name)], Facts)
 
     def key(self, text: str) -> str:
         """Return the key of a path as people write it: absolute, below `configdir`, or as it is printed."""

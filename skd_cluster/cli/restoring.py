@@ -20,13 +20,11 @@ from skd_cluster.core.session import (
     SMALL_FILE,
     AskKept,
     Confirm,
-    Facts,
     Holds,
     Open,
     Put,
     Ready,
     Recall,
-    Resolve,
     Restore,
 )
 
@@ -83,10 +81,10 @@ def restore(args: argparse.Namespace, nodes: Nodes, place: Place, wanted: Sequen
         report.lines.append(f"a dry run: nothing was changed on {target.name}")
     elif plan.empty:
         report.lines.append(f"all of it is as before {place.label} on {target.name}: nothing to do")
-        _settle(keeper, place, plan, now, report)
+        _settle(nodes, place, plan, now, report)
     else:
         _restore(nodes, target, place, plan, report)
-        _settle(keeper, place, plan, now, report)
+        _settle(nodes, place, plan, now, report)
     return report.say(args)
 
 
@@ -114,11 +112,11 @@ def _pieces(keeper: Node, number: int, key: str) -> Iterator[Put]:
         at += size
 
 
-def _settle(keeper: Node, place: Place, plan: RestorePlan, now: Manifest, report: Report) -> None:
+def _settle(nodes: Nodes, place: Place, plan: RestorePlan, now: Manifest, report: Report) -> None:
     """Mark a conflict resolved of which nothing is missing any more."""
     conflict = place.generation.conflict
     if conflict is not None and settles(place.generation, plan, now):
-        keeper.ask(Resolve(conflict.name), Facts)
+        nodes.resolve(place.keeper, conflict.name)
         report.lines.append(f"the conflict {conflict.name} is resolved")
 
 

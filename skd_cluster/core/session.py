@@ -76,7 +76,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The receiver's manifest, packed, and its version: it may have been master itself since the hello.
+    """The receiver's manifest, packed, with its version and open conflicts: it may have been master itself since the hello.
 
     `unknown` is what it could not read, with why.
     """
@@ -85,6 +85,7 @@ class Holds:
     data_epoch: int = 0
     generation: int = 0
     unknown: dict[str, Any] = field(default_factory=dict)
+    conflicts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

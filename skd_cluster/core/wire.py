@@ -239,5 +239,5 @@ _KNOWN_FLAGS = sum(Flag)
 def parse_release(version: str) -> tuple[int, int, int]:
     """Return `3.0.1` as three bytes' worth of numbers; what is no number counts as 0."""
     parts = [int(part) if part.isdigit() else 0 for part in version.split(".")]
-    padded = [*parts, 0, 0, 0]
+    padded = [*parts, 0, 0]
     return (padded[0] & 0xFF, padded[1] & 0xFF, padded[2] & 0xFF)

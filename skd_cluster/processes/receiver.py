@@ -58,15 +58,24 @@ _IDLE = nanos(600)
 
 
 class Receiver:
-    """One session. `fence` asks the service and raises ServiceDownError; `tell` tells it what was done or found."""
+    """One session. `fence` asks the service and raises ServiceDownError; `tell` tells it what was done or found.
 
-    def __init__(self, config: Config, fence: Callable[[], Fence], tell: Callable[[dict[str, Any]], None]) -> None:
+    `connection` is what sshd calls the connection it came through; its rsync will come through the same.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        fence: Callable[[], Fence],
+        tell: Callable[[dict[str, Any]], None],
+        connection: str = "",
+    ) -> None:
         self._config = config
         self._fence = fence
         self._tell = tell
         self._tree = Tree.of(config)
         parent = staging_parent(config.state_dir, config.configdir)
-        self._staging = Staging(parent)
+        self._staging = Staging(parent, connection)
         self._history = History(config.state_dir / "history", config.history_keep)
         self._own = OwnChanges(config, self._tree, self._tell_conflict)
         self._settled: Callable[[], None] = lambda: None
@@ -160,7 +169,7 @@ class Receiver:
         found = self._scan()
         held = read_state(self._config.state_dir).version
         unknown = dict.fromkeys(found.changing, "it is being changed") | found.unreadable
-        return Holds(pack_manifest(found.manifest), held.epoch, held.generation, unknown)
+        return Holds(pack_manifest(found.manifest), held.epoch, held.generation, unknown, self._conflicts())
 
     def _begin(self, message: Begin) -> Ready:
         self._admit(message.epoch)

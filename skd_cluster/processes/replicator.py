@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import skd_cluster
 from skd_cluster.adapters.agreed import Agreed
 from skd_cluster.adapters.channel import Channel, inherited
 from skd_cluster.adapters.clock import monotonic, wall
@@ -185,6 +186,10 @@ class Replicator:
     def _hear(self, heard: wire.Message | Lost) -> None:
         now = monotonic()
         match heard:
+            case wire.Hello() if heard.protocol != wire.PROTOCOL:
+                self._line.close()
+                words = f"the peer has skd-cluster {heard.software} and this node {skd_cluster.__version__}"
+                self._do(self._machine.lost("protocol", f"{words}: they do not understand each other", now))
             case wire.Hello():
                 self._teller.conflicts(heard.conflicts)
                 self._do(self._machine.connected(now))
@@ -220,6 +225,7 @@ class Replicator:
             self._line.close()
             self._do(self._machine.lost("protocol", f"the peer's manifest cannot be read: {error}", now))
             return
+        self._teller.conflicts(heard.conflicts)
         self._do(self._machine.holds(manifest, DataVersion(heard.data_epoch, heard.generation), now))
 
     def _over(self, result: str, text: str) -> Batch | None:

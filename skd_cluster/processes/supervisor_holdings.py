@@ -5,18 +5,26 @@ from collections.abc import Callable
 from skd_cluster.adapters import state
 from skd_cluster.adapters.journal import Journal
 from skd_cluster.config.schema import Config
-from skd_cluster.core.messages import Data, Message, ReplicationReport
+from skd_cluster.core.messages import Data, Message, ReplicationReport, SyncNow
 from skd_cluster.core.status import Applied, Board
 
 
 class Holdings:
-    """Keeps the board and the elector informed. `tell` hands a message to the elector."""
+    """Keeps the board and the elector informed. `tell` hands a message to the elector, `ask` one to the replicator."""
 
-    def __init__(self, config: Config, journal: Journal, board: Board, tell: Callable[[Message], object]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        board: Board,
+        tell: Callable[[Message], object],
+        ask: Callable[[Message], object],
+    ) -> None:
         self._state_dir = config.state_dir
         self._journal = journal
         self._board = board
         self._tell = tell
+        self._ask = ask
 
     def replicated(self, report: ReplicationReport) -> None:
         """Take the replicator's report."""
@@ -34,6 +42,8 @@ class Holdings:
         """Take note of a conflict that `receive` found, or (empty) that one may be over."""
         if text:
             self._journal.log("conflict", text, "warning")
+        else:
+            self._ask(SyncNow(asked=False))  # the peer says which of its own still wait
         self._board.update(conflicts=state.waiting_conflicts(self._state_dir))
 
     def _hold(self, data: Data) -> None:

@@ -350,3 +350,91 @@ def test_survivor_of_a_rivalry_announces_even_if_its_rival_forgot_it() -> None:
     machine.on_advert(advert(epoch=4), NOW, NOW)
     assert Claim() in machine.on_advert(advert(Role.BACKUP, epoch=4), NOW, NOW)
     assert machine.on_advert(advert(Role.BACKUP, epoch=4), NOW, NOW) == []
+
+
+# ---- what only a wrong line would change
+
+
+FRESH = DataVersion(9, 9)
+
+
+def test_master_promoted_blind_yields_to_newer_configuration_the_first_time_it_meets_a_fit_peer_only() -> None:
+    machine = ElectionMachine(LOWER)
+    machine.start(NOW, present=False)
+    machine.on_timer(Nanos(NOW + nanos(0.7)))
+    assert machine.role is Role.MASTER
+    now = Nanos(NOW + SECOND)
+    machine.on_advert(advert(Role.BACKUP), now, now)
+    machine.on_advert(advert(Role.BACKUP, data=FRESH), now, now)
+    assert machine.role is Role.MASTER
+
+
+def test_master_that_was_not_promoted_blind_keeps_mastership_beside_newer_configuration() -> None:
+    machine = backup(LOWER)
+    silent = Nanos(NOW + machine.peer.patience)
+    machine.on_timer(silent)
+    assert machine.role is Role.MASTER
+    machine.on_advert(advert(Role.FAULT), silent, silent)
+    machine.on_advert(advert(Role.BACKUP, data=FRESH), silent, silent)
+    assert machine.role is Role.MASTER
+
+
+def test_promotion_without_ever_having_heard_a_master_knows_of_no_silence() -> None:
+    machine = started(HIGHER)
+    machine.on_advert(advert(Role.INIT), NOW, NOW)
+    assert machine.role is Role.BACKUP
+    (change,) = [one for one in machine.on_timer(machine.judge_at) if isinstance(one, Changed)]
+    assert (change.new, change.silent) == (Role.MASTER, 0)
+
+
+def test_online_does_not_override_the_other_key_unless_forced() -> None:
+    machine = ElectionMachine(LOWER)
+    machine.start(NOW, present=True)
+    machine.on_bad_key(NOW)
+    assert machine.role is Role.FAULT
+    machine.online(NOW)
+    assert machine.role is Role.FAULT
+    machine.online(NOW, force=True)
+    assert machine.role is Role.BACKUP
+
+
+def test_rivals_that_hear_each_other_within_patience_are_still_the_same_rivalry() -> None:
+    machine = master(LOWER)
+    machine.on_advert(advert(), NOW, NOW)
+    again = Nanos(NOW + machine.peer.patience)
+    assert machine.on_advert(advert(), again, again) == []
+    later = Nanos(again + machine.peer.patience + 1)
+    assert machine.on_advert(advert(), later, later) == [Send()]
+
+
+def test_peer_hears_us_up_to_its_whole_patience() -> None:
+    machine = master(LOWER)
+    patience = machine.peer.their_patience
+    machine.on_advert(advert(Role.BACKUP), Nanos(NOW + patience), NOW)
+    assert machine.peer.hears_us(Nanos(NOW + patience))
+    machine.on_advert(advert(Role.BACKUP), Nanos(NOW + patience + 1), NOW)
+    assert not machine.peer.hears_us(Nanos(NOW + patience + 1))
+
+
+def test_loop_is_late_above_half_an_interval() -> None:
+    for late, excused in ((INTERVAL // 2, False), (INTERVAL // 2 + 1, True)):
+        machine = backup()
+        judged = machine.judge_at
+        machine.on_timer(NOW)
+        machine.awake(Nanos(machine.deadline + late))
+        assert (machine.judge_at > judged) is excused
+
+
+def test_each_stay_as_backup_is_excused_anew() -> None:
+    machine = backup()
+    machine.on_timer(NOW)
+    machine.awake(Nanos(machine.deadline + INTERVAL))
+    machine.on_timer(machine.judge_at)
+    assert machine.role is Role.MASTER
+    now = machine.since
+    machine.on_advert(advert(Role.FAULT), now, now)
+    machine.failover(now, force=True)
+    assert machine.role is Role.BACKUP
+    judged = machine.judge_at
+    machine.awake(Nanos(machine.deadline + INTERVAL))
+    assert machine.judge_at > judged
