@@ -22,6 +22,10 @@ from skd_cluster.core.scope import CONFIG, EXTRA, RT_TABLES, Scope, Verdict
 GRAIN = 20_000_000
 """Nanoseconds. The kernel stamps files with the time of its last tick: at most 10 ms old with 100 Hz."""
 
+DEEPEST, LONGEST = 256, 3500
+"""Folders above a path, and its bytes. Beyond, neither side can work: Python's depth of calls and descriptors of a
+deletion end the one, and PATH_MAX the other, which counts the longer way through the peer's staging and history too."""
+
 _CHUNK = 1 << 20
 
 
@@ -158,6 +162,11 @@ class Tree:
         """Take one path into the scan, and a folder with all below it."""
         folder = stat.S_ISDIR(state.st_mode)
         if not self.travels(key, folder=folder):
+            return
+        if key.count("/") > DEEPEST or (len(path) > LONGEST // 4 and len(os.fsencode(path)) > LONGEST):
+            found.unreadable[key] = (
+                f"…{path[-100:]}: too deep or too long, at most {DEEPEST} folders and {LONGEST} bytes"
+            )
             return
         try:
             if folder:

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> ExitCode:
     # A batch that has begun is finished, whatever becomes of the connection.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        tell = partial(tell_service, config.run_dir)
-        receiver = Receiver(config, partial(ask_fence, config.run_dir), tell, connection)
+        fence, tell = partial(ask_fence, config.run_dir), partial(tell_service, config.run_dir)
+        receiver = Receiver(config, fence, tell, connection)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED

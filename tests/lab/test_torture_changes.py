@@ -142,6 +142,24 @@ def test_sixty_folders_deep(pair):
     pair.equal()
 
 
+def test_what_is_too_deep_or_too_long_is_named_and_keeps_nothing_back(pair):
+    pair.synced()
+    for name, levels in (("d", 1500), ("n" * 250, 15)):
+        here = os.open(pair.ours(""), os.O_RDONLY)
+        for _ in range(levels):
+            os.mkdir(name, dir_fd=here)
+            below = os.open(name, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        pair.error("too deep or too long")
+        pair.ours("zlb-start").write_text(f"beside {levels} folders")
+        pair.arrived("zlb-start", f"beside {levels} folders")
+        assert pair.there(f"{name}/{name}").exists()
+        pair.master.run(["rm", "-r", f"{CONFIG_TREE}/{name}"])
+        pair.equal(within=20)
+
+
 def test_two_files_that_change_places_two_hundred_times(pair):
     pair.synced()
     one, other, aside = pair.ours("one"), pair.ours("other"), pair.ours("aside")
