@@ -105,16 +105,6 @@ class Nodes:
         """Return the node that keeps something."""
         return self.here if self.there is None or keeper == self.here.keeper else self.there
 
-    def resolve(self, keeper: Keeper, name: str) -> None:
-        """Have a conflict wait no longer. Raises FailedError."""
-        kept_by = self.of(keeper)
-        kept_by.ask(Resolve(name), Facts)
-        for other in self.both:
-            if other is not kept_by:
-                other.try_all(
-                    [Resolve(name)], Facts
-                )  # it keeps no such conflict, but its service looks who still waits
-
     def places(self) -> list[Place]:
         """Return the generations of both nodes, the newest first."""
         found = self.here.generations()
@@ -124,6 +114,13 @@ class Nodes:
             except NoAnswerError as error:  # gone by now, or too old to be asked
                 self.there, self.silence = None, str(error)
         return sorted(found, key=lambda one: (-one.generation.number, -one.generation.at))
+
+    def resolve(self, keeper: Keeper, name: str) -> None:
+        """Have the keeper of a conflict write down that it is dealt with. Raises FailedError."""
+        self.of(keeper).ask(Resolve(name), Facts)
+        for other in self.both:
+            if other.keeper != keeper:  # it has no such conflict, and its service asks again which ones wait
+                other.try_all([Resolve(name)], Facts)
 
     def key(self, text: str) -> str:
         """Return the key of a path as people write it: absolute, below `configdir`, or as it is printed."""

@@ -146,6 +146,14 @@ def test_without_the_peer_s_service_both_trees_are_compared_all_the_same(pair, l
     assert "+by hand" in said
 
 
+def test_a_path_that_only_one_node_excludes_is_said_to_be_that(pair, lb1: Node, lb2: Node):
+    lb2.write_config(floating="listed", max_delete="100", exclude="--exclude if_eth0_conf --exclude *.txt")
+    place(lb1, "note.txt").write_text("x")
+    said = skd(lb2, "diff", code=1)
+    assert "config/note.txt matches `exclude` on lb2 only: make it the same on both\n" in said
+    assert "only on lb1: config/note.txt (file, 0644, 1 bytes)\n" in said
+
+
 # --- history -----------------------------------------------------------------------------
 
 
@@ -265,7 +273,8 @@ def test_what_was_typed_on_a_backup_is_resolved_by_hand(pair, lb1: Node, lb2: No
     number = facts(lb1, "history", "list")["generations"][0]["generation"]
     assert skd(lb1, "history", "show", name, FARM) == "by hand\n"
     assert skd(lb2, "history", "resolve", name) == f"the conflict {name} is resolved\n"
-    eventually(lambda: lb2.status()["conflicts"] == [], within=5, what="lb2: nothing waits")
+    for node in (lb1, lb2):
+        eventually(lambda node=node: node.status()["conflicts"] == [], within=5, what=f"{node.name}: nothing waits")
     assert f"{name}: CONFLICT, 1 file, resolved" in skd(lb1, "history")
     assert skd(lb1, "history", "resolve", name) == f"the conflict {name} was resolved before\n"
     edit(lb1, lb2, OTHER, "something else\n")
