@@ -57,6 +57,7 @@ class Applier:
         self._facts = dict(facts or {})
         self._folders: set[str] = set()
         self._led_to: set[str] = set()
+        """Folders that were looked at; none of them is believed any more when something changed its type."""
 
     def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
         """Do it. Returns deletions left undone, with why. Raises RefusedError."""
@@ -146,7 +147,7 @@ class Applier:
         state = _state(self._tree.path(above))
         if state is None or not stat.S_ISDIR(state.st_mode) or not self._inside(above):
             return False
-        self._led_to.add(above)  # nothing is in what a batch makes of another type, so it stays one
+        self._led_to.add(above)
         return True
 
     def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
@@ -196,6 +197,7 @@ class Applier:
 
     def _clear(self, key: str, path: str, state: os.stat_result | None) -> None:
         """Make room where something of another type is."""
+        self._led_to.clear()  # what was a folder may be a link from now on
         if state is None:
             return
         if stat.S_ISDIR(state.st_mode):
