@@ -76,7 +76,7 @@ class Holding:
         if touched.lost or len(keys) > len(self._ledger.entries):
             return False
         found = self._sight.look(keys)
-        if found.unknown or self._sight.trouble:
+        if found.unknown or found.linked or self._sight.trouble:
             return False
         self._ledger.take(found.manifest, found.whole, ())
         return True

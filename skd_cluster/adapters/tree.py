@@ -49,7 +49,8 @@ class Scan:
 
     Beside the manifest: what could not be read and why, what changed while it was read or was not to be looked at yet,
     what is of a kind that does not travel, and the folders that were listed. `whole` are the keys at and in which this is
-    all there is, when it is not the whole tree.
+    all there is, when it is not the whole tree. `linked`: a file in it has further names, and nobody tells what is written
+    through one of them as if it were done to the others.
     """
 
     manifest: dict[str, Entry] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class Scan:
     skipped: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Folder] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
+    linked: bool = False
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -244,6 +246,7 @@ class Tree:
         found.folders[key] = folder
 
     def _file(self, key: str, path: str, state: os.stat_result, found: Scan, known: dict[str, _Known]) -> None:
+        found.linked = found.linked or state.st_nlink > 1
         stamp = _stamp(state)
         before = self._known.get(key)
         if before is not None and before.stamp == stamp:

@@ -267,6 +267,8 @@ class Replicator:
                 return self._machine.scanned(found.manifest, found.unreadable, frozenset(found.changing), monotonic())
             case Look():
                 found = self._noted(self._sight.look(action.keys, action.hold))
+                if found.linked:  # its other names were written through as well
+                    return self._perform(Scan(action.hold))
                 part = Part(found.manifest, found.whole, found.unreadable, frozenset(found.changing))
                 return self._machine.looked(part, monotonic())
             case Send():

@@ -130,9 +130,10 @@ class Site:
         if held is None:
             return None, left
         ours = self.master.scan().manifest
-        plan = compare(ours, unpack_manifest(held.entries))
+        theirs = unpack_manifest(held.entries)
+        plan = compare(ours, theirs)
         session.say(Begin(1), *(Put(key, read_file(self.master.path(key))) for key in plan.fetch))
-        entries, found = pack_manifest(plan.entries), digest(plan.target)
+        entries, found = pack_manifest(plan.entries), digest(plan.applied(theirs))
         commit = Commit(1, 1, 1, found, entries, list(plan.fetch), list(plan.delete))
         answer = session.ask(commit, skip=1)
         if isinstance(answer, Confirm):
