@@ -231,10 +231,12 @@ def _either(key: str, old: Shape | None, new: Shape | None, now: Shape | None, a
 
 
 def _changing(lines: list[str]) -> Iterator[tuple[str, int, str]]:
+    """Yield the receiver's own; strace counts those of a child (ctypes asks ldconfig for the C library) apart."""
     counts: dict[str, int] = {}
+    receiver = lines[0].split()[0]
     for line in lines:
         match = _CALL.match(line)
-        if match is None:
+        if match is None or line.split()[0] != receiver:
             continue
         name, rest = match.groups()
         counts[name] = counts.get(name, 0) + 1
