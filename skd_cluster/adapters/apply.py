@@ -14,7 +14,7 @@ from typing import Any
 
 from skd_cluster.adapters.history import Kept
 from skd_cluster.adapters.staging import Staging
-from skd_cluster.adapters.tree import ChangingError, Tree, read_content, read_file
+from skd_cluster.adapters.tree import ChangingError, Tree, content_in, read_file
 from skd_cluster.core.manifest import Entry, Kind, shallow_first
 from skd_cluster.core.merge import MERGES
 from skd_cluster.core.scope import TEMPORARY, sound
@@ -117,15 +117,14 @@ class Applier:
         """Give a staged content everything it will have in the tree."""
         staged = self._staging.path(key)
         try:
-            content = read_content(key, staged)
-        except (ChangingError, FileNotFoundError):
-            content = ""
-        if content != entry.content:
-            raise RefusedError(Refusal.CHANGED, f"{key} changed on its way")
-        if key in MERGES:
-            self._staging.put(key, MERGES[key].combine(read_file(staged), self._ours(key)))
-        descriptor = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise _changed(key) from error
         try:
+            if _content(key, descriptor) != entry.content:
+                raise _changed(key)
+            if key in MERGES:
+                self._staging.put(key, MERGES[key].combine(read_file(staged), self._ours(key)))
             os.fchown(descriptor, entry.uid, entry.gid)
             os.fchmod(descriptor, entry.mode)
             os.utime(descriptor, ns=(entry.mtime, entry.mtime))
@@ -252,6 +251,16 @@ class Applier:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
+
+
+def _changed(key: str) -> RefusedError:
+    return RefusedError(Refusal.CHANGED, f"{key} changed on its way")
+
+
+def _content(key: str, descriptor: int) -> str:
+    with suppress(ChangingError):
+        return content_in(key, descriptor)
+    return ""
 
 
 def _state(path: str) -> os.stat_result | None:

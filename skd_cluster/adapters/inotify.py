@@ -7,7 +7,7 @@ lose all events of that reading.
 import os
 import stat
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container
 from dataclasses import dataclass, field
 
 import pyinotify
@@ -54,43 +54,38 @@ class Watcher:
         """Return the descriptor, for select."""
         return self._descriptor
 
-    def follow(self, folders: Mapping[str, Folder]) -> tuple[bool, str]:
-        """Watch exactly these folders.
-
-        Returns whether one is new (read the tree again: it had no watch till now), and why one cannot be watched.
-        """
-        wanted = dict(folders) | self._parents()
-        for key in self._watched.keys() - wanted.keys():
-            self._forget(key)
-        return self._add(wanted)
-
-    def adjust(self, whole: Collection[str], folders: Mapping[str, Folder]) -> tuple[bool, str]:
-        """Watch these folders, and of those that were at or in `whole` no others. Returns as `follow`."""
-        if not self._watched.keys().isdisjoint(whole):
-            for key in [one for one in self._watched if one not in folders and within(one, whole)]:
-                self._forget(key)
-        return self._add(dict(folders) | self._parents())
+    def watch(self, key: str, folder: Folder) -> str:
+        """Watch a folder, if it is not watched; return why it cannot be."""
+        if self.watches(key, folder):
+            return ""
+        try:
+            found, number = self._watch(folder.path)
+        except OSError as error:
+            return f"{folder.path} cannot be watched: {error}"
+        self._watched[key] = (found, number)
+        self._paths[number] = folder.path
+        return ""
 
     def watches(self, key: str, folder: Folder) -> bool:
         """Return whether a folder is watched under this key, so that what happens in it is told."""
         found = self._watched.get(key)
         return found is not None and found[0] == folder
 
-    def _add(self, folders: Mapping[str, Folder]) -> tuple[bool, str]:
-        new, trouble = False, ""
-        for key, folder in folders.items():
-            before = self._watched.get(key)
-            if before is not None and before[0] == folder:
-                continue
-            try:
-                found, number = self._watch(folder.path)
-            except OSError as error:
-                trouble = f"{folder.path} cannot be watched: {error}"
-                continue
-            new = True
-            self._watched[key] = (found, number)
-            self._paths[number] = folder.path
-        return new, trouble
+    def parents(self) -> str:
+        """Watch the folders that single files are in; return why one cannot be."""
+        return next((words for one in self._parents().items() if (words := self.watch(*one))), "")
+
+    def keep(self, folders: Container[str]) -> None:
+        """Watch no other folders than these."""
+        kept = self._parents()
+        for key in [one for one in self._watched if one not in folders and one not in kept]:
+            self._forget(key)
+
+    def drop(self, whole: Collection[str], folders: Container[str]) -> None:
+        """Of the folders that were at or in `whole`, watch no others than these."""
+        if not self._watched.keys().isdisjoint(whole):
+            for key in [one for one in self._watched if one not in folders and within(one, whole)]:
+                self._forget(key)
 
     def read(self) -> Touched:
         """Return what happened since the last time. Never blocks."""

@@ -1,6 +1,9 @@
 """Sends one batch: through the session if it is small, its contents by rsync if not."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from skd_cluster.adapters.clock import monotonic
@@ -12,10 +15,14 @@ from skd_cluster.config.schema import Config
 from skd_cluster.core.manifest import content_of, pack_manifest
 from skd_cluster.core.model import Nanos, nanos
 from skd_cluster.core.replication_actions import Batch
-from skd_cluster.core.session import Begin, Commit, Message, Put
+from skd_cluster.core.session import Begin, Commit, Put
 
 RSYNC_LIMIT = nanos(900)
 """However large: the machine's own limit, which knows the size, comes first for most."""
+
+
+_HANDFUL = 64
+"""So many contents are read before the first is sent, so that one that changed holds back nothing but itself."""
 
 
 class MovedError(Exception):
@@ -41,14 +48,20 @@ class Push:
     _staging: str = ""
 
     def start(self) -> None:
-        """Send all of a small batch, of a large one the question for a staging folder. Raises MovedError."""
-        messages: list[Message] = [Begin(self.batch.epoch)]
-        if self.batch.small:
-            messages += [self._content(key) for key in self.batch.plan.fetch]
-            messages.append(self._commit())
-        else:
-            self._jobs = jobs(self.tree, self.batch.plan.fetch)
-        self.session.send(messages)
+        """Send all of a small batch, of a large one the question for a staging folder.
+
+        Raises MovedError, and then nothing was sent: only for a handful of files. Of more the first are sent while others
+        are read, and the peer refuses what changed on its way.
+        """
+        fetch = self.batch.plan.fetch
+        if not self.batch.small:
+            self._jobs = jobs(self.tree, fetch)
+            self.session.send([Begin(self.batch.epoch)])
+            return
+        contents: Iterable[Put] = (self._content(key) for key in fetch)
+        if len(fetch) <= _HANDFUL:
+            contents = list(contents)
+        self.session.send(chain([Begin(self.batch.epoch)], contents, [self._commit()]))
 
     def ready(self, staging: str) -> None:
         """Go on with a large batch: the peer has a staging folder. Raises CannotStartError."""
@@ -82,12 +95,13 @@ class Push:
         self.rsync = transfer(self.config, self.control, source, f"{self._staging}/{root}", names, RSYNC_LIMIT)
 
     def _content(self, key: str) -> Put:
-        try:
+        body: bytes | None = None
+        with suppress(OSError):
             body = read_file(self.tree.path(key))
-        except OSError as error:
-            raise MovedError(key) from error
-        if content_of(key, body) != self.batch.plan.entries[key].content:
-            raise MovedError(key)
+        if body is None or content_of(key, body) != self.batch.plan.entries[key].content:
+            if len(self.batch.plan.fetch) <= _HANDFUL:
+                raise MovedError(key)
+            body = b""
         return Put(key, body)
 
     def _commit(self) -> Commit:

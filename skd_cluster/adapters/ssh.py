@@ -8,7 +8,7 @@ import os
 import select
 import shlex
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,9 +132,16 @@ class Session:
             wanted[self._running.input] = select.POLLOUT
         return wanted
 
-    def send(self, messages: Sequence[Message]) -> None:
-        """Hand over; what does not go now goes when the other side reads on."""
-        self._outbox.append(memoryview(b"".join(encode(one) for one in messages)))
+    def send(self, messages: Iterable[Message]) -> None:
+        """Hand over, the first while the others are made; what does not go now goes when the other side reads on."""
+        piece = bytearray()
+        for one in messages:
+            piece += encode(one)
+            if len(piece) >= _WRITE:
+                self._outbox.append(memoryview(bytes(piece)))
+                self._flush()
+                piece.clear()
+        self._outbox.append(memoryview(bytes(piece)))
         self._flush()
 
     def receive(self) -> list[Message]:

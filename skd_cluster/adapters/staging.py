@@ -25,10 +25,12 @@ class Staging:
         self._plain = str(self.tree)
         self._made = self.folder / "made"
         self._count = 0
+        self._folders: set[str] = set()
 
     def renew(self, roots: Iterable[str]) -> None:
         """Make it empty, with the folders in which rsync makes those of the roots. Raises OSError."""
         self.remove()
+        self._folders.clear()
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for one in (self.folder, self.tree, self._made):
             one.mkdir(mode=0o700)
@@ -38,8 +40,11 @@ class Staging:
 
     def put(self, key: str, body: bytes, at: int = 0) -> None:
         """Take a content, or from `at` on the next piece of one. Readable by nobody else. Raises OSError."""
-        place = self.tree / key
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place = self.path(key)
+        folder = os.path.dirname(place)
+        if folder not in self._folders:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            self._folders.add(folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if at else os.O_TRUNC)
         with os.fdopen(os.open(place, flags, 0o600), "wb") as stream:
             stream.seek(at)

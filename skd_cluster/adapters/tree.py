@@ -8,6 +8,7 @@ git's words). The change time decides, not the modification time, since programs
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,8 @@ class Tree:
     def __init__(self, roots: Mapping[str, str], scope: Scope) -> None:
         self.roots = dict(roots)
         self.scope = scope
+        self.enter: Callable[[str, Folder], object] = lambda _key, _folder: None
+        """Called before a folder is listed: a watch added then misses nothing that the listing does."""
         self._known: dict[str, _Known] = {}
         self._verdicts: dict[tuple[str, bool], Verdict] = {}
 
@@ -236,6 +239,7 @@ class Tree:
             found.unreadable[key] = f"{path}: {error.strerror}"
 
     def _list(self, key: str, folder: Folder, found: Scan, known: dict[str, _Known]) -> None:
+        self.enter(key, folder)
         with os.scandir(folder.path) as entries:
             for entry in entries:
                 try:
@@ -278,21 +282,27 @@ def read_content(key: str, path: str, expected: tuple[int, int, int, int, int] |
     """Return what an entry says of a file's content. Raises ChangingError, OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        before = os.fstat(descriptor)
-        if expected is not None and _stamp(before) != expected:
-            raise ChangingError(path)
-        if key in MERGES:
-            content = content_of(key, _all(descriptor))
-        else:
-            total = hashlib.sha256()
-            while chunk := os.read(descriptor, _CHUNK):
-                total.update(chunk)
-            content = total.hexdigest()
-        if _stamp(os.fstat(descriptor)) != _stamp(before):
-            raise ChangingError(path)
-        return content
+        return content_in(key, descriptor, expected)
     finally:
         os.close(descriptor)
+
+
+def content_in(key: str, descriptor: int, expected: tuple[int, int, int, int, int] | None = None) -> str:
+    """As `read_content`, of a file that is open and was not read yet."""
+    before = os.fstat(descriptor)
+    if expected is not None and _stamp(before) != expected:
+        raise ChangingError(descriptor)
+    if key in MERGES:
+        content = content_of(key, _all(descriptor))
+    else:
+        total, left = hashlib.sha256(), before.st_size or sys.maxsize
+        while left > 0 and (chunk := os.read(descriptor, _CHUNK)):
+            total.update(chunk)
+            left -= len(chunk)
+        content = total.hexdigest()
+    if _stamp(os.fstat(descriptor)) != _stamp(before):
+        raise ChangingError(descriptor)
+    return content
 
 
 def _all(descriptor: int) -> bytes:

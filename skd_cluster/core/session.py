@@ -25,8 +25,8 @@ _LENGTHS = struct.Struct("!II")
 _HEADER_LIMIT = 64 << 20
 _BODY_LIMIT = 16 << 20
 
-SMALL_FILES, SMALL_FILE, SMALL_TOTAL = 64, 1 << 20, 8 << 20
-"""A batch within all three goes through the session; a larger one by rsync."""
+SMALL_FILES, SMALL_FILE, SMALL_TOTAL = 16_384, 1 << 20, 16 << 20
+"""A batch within all three goes through the session, file by file without waiting; a larger one by rsync."""
 
 
 @unique

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from skd_cluster.adapters.inotify import Watcher
+from skd_cluster.adapters.sight import Sight
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.core.scope import Scope
 
@@ -18,19 +18,17 @@ def folder(tmp_path):
 @pytest.fixture
 def watcher(folder):
     tree = Tree({"config": f"{folder}/config", "rt_tables": f"{folder}/etc/rt_tables"}, Scope.of(["*.tmp"]))
-    watcher = Watcher(tree)
-    new, trouble = watcher.follow(tree.scan().folders)
-    assert (new, trouble) == (True, "")
-    assert watcher.follow(tree.scan().folders) == (False, "")
-    watcher.tree = tree
-    watcher.read()
+    watcher = Sight(tree)
+    watcher.scan()
+    assert watcher.trouble == ""
+    watcher.touched()
     yield watcher
     watcher.close()
 
 
 def touched(watcher):
     """What the kernel has told by now: it tells before a system call returns."""
-    return watcher.read().keys
+    return watcher.touched().keys
 
 
 def test_a_file_is_in_the_middle_until_it_is_closed(watcher, folder):
@@ -78,17 +76,17 @@ def test_a_new_folder_is_told_and_watched_when_followed(watcher, folder):
     new.mkdir()
     (new / "early").write_text("x")
     assert touched(watcher) == {"config/new/": False}
-    assert watcher.follow(watcher.tree.scan().folders) == (True, "")
+    watcher.scan()
     (new / "late").write_text("x")
     assert "config/new/late" in touched(watcher)
 
 
 def test_a_renamed_folder_is_watched_under_its_new_name(watcher, folder):
     (folder / "config" / "one").mkdir()
-    watcher.follow(watcher.tree.scan().folders)
+    watcher.scan()
     (folder / "config" / "one").rename(folder / "config" / "two")
     touched(watcher)
-    watcher.follow(watcher.tree.scan().folders)
+    watcher.scan()
     (folder / "config" / "two" / "a").write_text("x")
     assert touched(watcher) == {"config/two/a": False}
 
@@ -96,11 +94,11 @@ def test_a_renamed_folder_is_watched_under_its_new_name(watcher, folder):
 def test_another_folder_of_the_same_name_is_watched(watcher, folder):
     (folder / "config" / "one").mkdir()
     (folder / "other").mkdir()
-    watcher.follow(watcher.tree.scan().folders)
+    watcher.scan()
     (folder / "config" / "one").rmdir()
     (folder / "other").rename(folder / "config" / "one")
     touched(watcher)
-    watcher.follow(watcher.tree.scan().folders)
+    watcher.scan()
     touched(watcher)
     (folder / "config" / "one" / "a").write_text("x")
     assert touched(watcher) == {"config/one/a": False}
@@ -108,10 +106,10 @@ def test_another_folder_of_the_same_name_is_watched(watcher, folder):
 
 def test_a_folder_that_left_the_tree_is_not_watched_any_more(watcher, folder):
     (folder / "config" / "one").mkdir()
-    watcher.follow(watcher.tree.scan().folders)
+    watcher.scan()
     (folder / "config" / "one").rename(folder / "outside")
     touched(watcher)
-    watcher.follow(watcher.tree.scan().folders)
+    watcher.scan()
     touched(watcher)
     (folder / "outside" / "a").write_text("x")
     assert touched(watcher) == {}
@@ -121,13 +119,13 @@ def test_a_folder_whose_name_another_had_when_it_was_to_be_watched(watcher, fold
     place, aside, other = folder / "config" / "one", folder / "aside", folder / "other"
     place.mkdir()
     other.mkdir()
-    listed = watcher.tree.scan().folders
+    listed = watcher.tree.scan().folders["config/one"]
     place.rename(aside)
     other.rename(place)
-    watcher.follow(listed)  # the other one, under this name
+    watcher._watcher.watch("config/one", listed)  # the other one, under this name
     place.rename(other)
     aside.rename(place)
     touched(watcher)
-    assert watcher.follow(watcher.tree.scan().folders) == (True, "")
+    watcher.scan()
     (place / "a").write_text("x")
     assert "config/one/a" in touched(watcher)

@@ -13,7 +13,7 @@ from skd_cluster.core.manifest import Entry, Kind, digest
 from skd_cluster.core.model import SECOND, DataState, DataVersion, nanos
 from skd_cluster.core.replication import Limits, Link, ReplicationMachine
 from skd_cluster.core.replication_actions import AskPeer, Connect, Disconnect, Look, Record, Scan, Send, Tell
-from skd_cluster.core.session import Refusal
+from skd_cluster.core.session import SMALL_FILE, SMALL_FILES, Refusal
 
 
 def file(content, size=1):
@@ -409,8 +409,8 @@ def test_the_guard_begins_above_the_percentage(count, goes):
 
 @pytest.mark.parametrize(
     ("sizes", "small"),
-    [([1] * 64, True), ([1] * 65, False), ([1 << 20], True), ([(1 << 20) + 1], False), ([1 << 20] * 8, True),
-     ([1 << 20] * 8 + [1], False)],
+    [([1] * SMALL_FILES, True), ([1] * (SMALL_FILES + 1), False), ([SMALL_FILE], True), ([SMALL_FILE + 1], False),
+     ([SMALL_FILE] * 16, True), ([SMALL_FILE] * 16 + [1], False)],
 )  # fmt: skip
 def test_what_goes_through_the_session(sizes, small):
     world = master(ours={f"config/{number}": file("x", size) for number, size in enumerate(sizes)})
