@@ -126,6 +126,7 @@ def test_a_folder_whose_name_another_had_when_it_was_to_be_watched(watcher, fold
     place.rename(other)
     aside.rename(place)
     touched(watcher)
+    assert not watcher._watcher.watches("config/one", listed)
     watcher.scan()
     (place / "a").write_text("x")
     assert "config/one/a" in touched(watcher)
