@@ -3,7 +3,7 @@ import os
 import pytest
 
 from skd_cluster.adapters.sight import Sight
-from skd_cluster.adapters.tree import Tree
+from skd_cluster.adapters.tree import Folder, Tree
 from skd_cluster.core.scope import Scope
 
 
@@ -119,7 +119,8 @@ def test_a_folder_whose_name_another_had_when_it_was_to_be_watched(watcher, fold
     place, aside, other = folder / "config" / "one", folder / "aside", folder / "other"
     place.mkdir()
     other.mkdir()
-    listed = watcher.tree.scan().folders["config/one"]
+    state = place.stat()
+    listed = Folder(str(place), state.st_dev, state.st_ino)
     place.rename(aside)
     other.rename(place)
     watcher._watcher.watch("config/one", listed)  # the other one, under this name
