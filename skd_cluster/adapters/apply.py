@@ -48,16 +48,16 @@ def refusal(error: OSError, place: str) -> RefusedError:
 
 
 class Applier:
-    """One batch on one tree. Use it once, under the tree's lock."""
+    """One batch on one tree. Use it once, under the tree's lock. `facts` are what else the history is to say of it."""
 
-    def __init__(self, tree: Tree, staging: Staging, kept: Kept) -> None:
+    def __init__(self, tree: Tree, staging: Staging, kept: Kept, facts: Mapping[str, Any] | None = None) -> None:
         self._tree = tree
         self._staging = staging
         self._kept = kept
-        self._before: dict[str, list[int]] = {}
-        self._made: list[str] = []
+        self._facts = dict(facts or {})
         self._folders: set[str] = set()
         self._led_to: set[str] = set()
+        """Folders that were looked at; none of them is believed any more when something changed its type."""
 
     def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
         """Do it. Returns deletions left undone, with why. Raises RefusedError."""
@@ -69,7 +69,9 @@ class Applier:
                 self._prepare(key, entries[key], durable=len(fetch) <= _ONE_BY_ONE)
             if len(fetch) > _ONE_BY_ONE:
                 os.sync()
-            fetched = set(fetch)
+            place = str(self._kept.folder)
+            self._kept.about(self._foreseen(entries, delete))
+            fetched = frozenset(fetch)
             for key in shallow_first(entries):
                 place = self._tree.path(key)
                 self._make(key, place, entries[key], fetched=key in fetched)
@@ -77,15 +79,26 @@ class Applier:
             for key in reversed(shallow_first(entries)):
                 if entries[key].kind is Kind.FOLDER:
                     place = self._tree.path(key)
-                    self._attributes(key, place, entries[key])
+                    self._attributes(place, entries[key])
             self._settle()
         except OSError as error:
             raise refusal(error, place) from error
         return left
 
-    def facts(self, delete: Sequence[str]) -> dict[str, Any]:
-        """Return what was done, for the history: attributes before, what was not there before, what went."""
-        return {"before": self._before, "made": self._made, "deleted": list(delete)}
+    def _foreseen(self, entries: Mapping[str, Entry], delete: Sequence[str]) -> dict[str, Any]:
+        """Return what the history is to say: attributes as they are, what is not there yet, what will go.
+
+        Said beforehand: who is killed in the middle says nothing any more, and the next attempt finds only the rest.
+        """
+        before: dict[str, list[int]] = {}
+        made: list[str] = []
+        for key in (*entries, *delete):
+            state = _state(self._tree.path(key)) if self._inside(key) else None
+            if state is not None:
+                before[key] = [state.st_mode, state.st_uid, state.st_gid]
+            elif key in entries:
+                made.append(key)
+        return self._facts | {"before": before, "made": made, "deleted": list(delete)}
 
     def _check(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> None:
         """Accept only paths that this node replicates as well."""
@@ -133,14 +146,14 @@ class Applier:
         state = _state(self._tree.path(above))
         if state is None or not stat.S_ISDIR(state.st_mode) or not self._inside(above):
             return False
-        self._led_to.add(above)  # nothing is in what a batch makes of another type, so it stays one
+        self._led_to.add(above)
         return True
 
     def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
         if not self._inside(key):
             raise RefusedError(Refusal.DIFFERS, f"{path}: the folder it belongs into is not there on the peer")
         state = _state(path)
-        self._remember(key, path, state)
+        self._folders.add(os.path.dirname(path))
         if entry.kind is Kind.FOLDER:
             if state is None or not stat.S_ISDIR(state.st_mode):
                 self._clear(key, path, state)
@@ -149,7 +162,7 @@ class Applier:
         if entry.kind is Kind.FILE and not fetched:
             if state is None or not stat.S_ISREG(state.st_mode):
                 raise RefusedError(Refusal.DIFFERS, f"{path} was changed on the peer")
-            self._attributes(key, path, entry)
+            self._attributes(path, entry)
             return
         if state is not None and stat.S_ISDIR(state.st_mode):
             self._clear(key, path, state)
@@ -183,6 +196,7 @@ class Applier:
 
     def _clear(self, key: str, path: str, state: os.stat_result | None) -> None:
         """Make room where something of another type is."""
+        self._led_to.clear()  # what was a folder may be a link from now on
         if state is None:
             return
         if stat.S_ISDIR(state.st_mode):
@@ -196,7 +210,7 @@ class Applier:
         state = _state(path)
         if state is None or not self._inside(key):
             return ""
-        self._remember(key, path, state)
+        self._folders.add(os.path.dirname(path))
         if not stat.S_ISDIR(state.st_mode):
             self._kept.link(key, path)
             os.unlink(path)
@@ -214,23 +228,16 @@ class Applier:
     def _worthless(self, key: str, path: str) -> bool:
         return self._tree.scratch(key, folder=os.path.isdir(path))
 
-    def _attributes(self, key: str, path: str, entry: Entry) -> None:
+    @staticmethod
+    def _attributes(path: str, entry: Entry) -> None:
         """Set owner and mode of what exists. At no time may more than before and after do something with it."""
         state = os.lstat(path)
-        self._before.setdefault(key, [state.st_mode, state.st_uid, state.st_gid])
         if (state.st_uid, state.st_gid) != (entry.uid, entry.gid):
             os.chmod(path, stat.S_IMODE(state.st_mode) & entry.mode)
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
             state = os.lstat(path)
         if stat.S_IMODE(state.st_mode) != entry.mode:
             os.chmod(path, entry.mode)
-
-    def _remember(self, key: str, path: str, state: os.stat_result | None) -> None:
-        if state is None:
-            self._made.append(key)
-        else:
-            self._before.setdefault(key, [state.st_mode, state.st_uid, state.st_gid])
-        self._folders.add(os.path.dirname(path))
 
     def _settle(self) -> None:
         """Make the names durable."""

@@ -4,15 +4,20 @@ import os
 from pathlib import Path
 
 
-def write_atomic(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+def write_atomic(
+    path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True, owner: tuple[int, int] | None = None
+) -> None:
     """Replace `path` by `content`; a failure leaves the old file and no leftover. Raises OSError.
 
-    `durable` waits for the disk: for state that must survive power loss, not for the status file.
+    `durable` waits for the disk: for state that must survive power loss, not for the status file. `owner` is a user and a
+    group; without it the file is ours.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
             os.fchmod(stream.fileno(), mode)
             stream.write(content)
             if durable:

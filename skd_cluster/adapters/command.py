@@ -8,7 +8,7 @@ import errno
 import os
 import select
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,20 +139,20 @@ def start(
     stdin: int = DEVNULL,
     stdout: int = PIPE,
     stderr: int = STDOUT,
-    cwd: str | None = None,
+    terminal: bool = False,
 ) -> Running:
     """Start a program in its own session. `env` is added to ours. Never through a shell. Raises CannotStartError.
 
-    Without more words its input is empty and its output and errors come through one pipe.
+    Without more words its input is empty and its output and errors come through one pipe. With `terminal` it stays in our
+    session: it may ask the person there, and Ctrl-C ends it; its group cannot be ended by us.
     """
     try:
         process: Any = local[argv[0]][tuple(argv[1:])].popen(
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            cwd=cwd,
             env=dict(env) if env else None,
-            new_session=True,
+            new_session=not terminal,
             bufsize=0,
         )
     except CommandNotFound as error:
@@ -265,3 +265,28 @@ def run(argv: Sequence[str], timeout: Nanos, *, env: Mapping[str, str] | None = 
         for descriptor, events in watched.interest().items():
             poller.register(descriptor, events)
         poller.poll(max(0, watched.deadline - now) // MILLISECOND + 1)
+
+
+def attend(argv: Sequence[str], tell: Callable[[bytes], None]) -> Finished:
+    """Run a program that may talk to the person at our terminal, to its end, however long that takes.
+
+    What it writes to its standard error goes to `tell` at once and into the result; its output is dropped.
+    Raises CannotStartError.
+    """
+    running = start(argv, stdout=DEVNULL, stderr=PIPE, terminal=True)
+    said = bytearray()
+    try:
+        while True:
+            ended = running.poll() is not None
+            if found := running.read_errors():
+                tell(found)
+                said += found
+            if ended:
+                return Finished(running.close() or 0, bytes(said), timed_out=False)
+            poller = select.poll()
+            poller.register(running.pidfd, select.POLLIN)
+            if running.errors is not None:
+                poller.register(running.errors, select.POLLIN)
+            poller.poll()
+    finally:
+        running.close()

@@ -31,6 +31,8 @@ class Holding:
         self._ledger = Ledger()
         self._read_at: Nanos | None = None
         self._sight: Sight | None = None
+        self.unknown: dict[str, str] = {}
+        """What could not be read when everything was, and why."""
         with suppress(OSError):  # fs.inotify.max_user_instances: then the tree is read as a whole after each batch
             self._sight = Sight(tree)
 
@@ -44,8 +46,14 @@ class Holding:
                 break
             found = self._scan()
         self._ledger.become(found.manifest)
+        self.unknown = dict.fromkeys(found.changing, "it is being changed") | found.unreadable
         self._read_at = monotonic()
         return found
+
+    @property
+    def entries(self) -> Manifest:
+        """What it held when somebody last asked."""
+        return self._ledger.entries
 
     def manifest(self) -> Manifest:
         """Return all there is."""
@@ -68,7 +76,7 @@ class Holding:
         if touched.lost or len(keys) > len(self._ledger.entries):
             return False
         found = self._sight.look(keys)
-        if found.unknown or self._sight.trouble:
+        if found.unknown or found.linked or self._sight.trouble:
             return False
         self._ledger.take(found.manifest, found.whole, ())
         return True

@@ -59,10 +59,10 @@ class Watcher:
         if self.watches(key, folder):
             return ""
         try:
-            number = self._watch(folder.path)
+            found, number = self._watch(folder.path)
         except OSError as error:
             return f"{folder.path} cannot be watched: {error}"
-        self._watched[key] = (folder, number)
+        self._watched[key] = (found, number)
         self._paths[number] = folder.path
         return ""
 
@@ -143,11 +143,12 @@ class Watcher:
                 found[f"{key}/.."] = Folder(parent, state.st_dev, state.st_ino)
         return found
 
-    def _watch(self, path: str) -> int:
-        """Return the watch of a folder. Raises OSError."""
+    def _watch(self, path: str) -> tuple[Folder, int]:
+        """Return which folder is there now (since it was listed it may have been renamed), and its watch. Raises OSError."""
         # By way of an open descriptor: pyinotify cannot pass on a name that is not UTF-8, and no link is followed.
         descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            state = os.fstat(descriptor)
             name = f"/proc/self/fd/{descriptor}"
             watches = self._manager.add_watch(name, _MASK, quiet=False)
         except pyinotify.WatchManagerError as error:
@@ -155,7 +156,7 @@ class Watcher:
         finally:
             os.close(descriptor)
         number: int = watches[name]
-        return number
+        return Folder(path, state.st_dev, state.st_ino), number
 
     def _forget(self, key: str) -> None:
         _, number = self._watched.pop(key)

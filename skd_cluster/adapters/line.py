@@ -8,7 +8,7 @@ import skd_cluster
 from skd_cluster.adapters.clock import monotonic
 from skd_cluster.adapters.command import CannotStartError
 from skd_cluster.adapters.push import Push, RsyncError
-from skd_cluster.adapters.ssh import Session, session_argv, tried_by_hand
+from skd_cluster.adapters.ssh import Session, paired, session_argv, tried_by_hand
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.schema import Config
 from skd_cluster.core.replication_actions import Batch
@@ -88,7 +88,8 @@ class Line:
             self.close()
             return [*found, Lost("rsync", str(error))]
         if self._session.ended:
-            trouble = self._session.trouble(f"the peer {self._config.remote_ip}", tried_by_hand(self._config))
+            peer, command = f"the peer {self._config.remote_ip}", tried_by_hand(self._config)
+            trouble = self._session.trouble(peer, command, pinned=paired(self._config) is not None)
             self.close()
             found.append(Lost(trouble.kind, trouble.text))
         return found

@@ -58,7 +58,7 @@ def transfer(config: Config, control: Path, source: str, target: str, names: Seq
         "--inplace",  # into a private folder: a temporary name would gain nothing, and may be too long
         "--chmod=F600,D700",
         "--perms",
-        "--secluded-args",
+        "--no-s",  # the target in plain sight on the command line, quoted by rsync: the gate there looks at it
         f"--timeout={_STALLED}",
         "-e",
         remote_shell(config, control),
@@ -68,7 +68,8 @@ def transfer(config: Config, control: Path, source: str, target: str, names: Seq
         argv += ["--files-from=-", "--from0", "--no-implied-dirs", f"{source}/", f"{login}:{target}/"]
     else:
         argv += [source, f"{login}:{target}"]
-    listed = b"".join(os.fsencode(name) + b"\0" for name in names)
+    # Told to be in the folder: to rsync a name that begins with # or ; is a comment, also between NULs.
+    listed = b"".join(b"./" + os.fsencode(name) + b"\0" for name in names)
     return watch(argv, limit, env={"LC_ALL": "C"}, stdin=listed)
 
 

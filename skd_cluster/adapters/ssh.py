@@ -9,6 +9,7 @@ import select
 import shlex
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from skd_cluster.adapters.command import PIPE, Running, start
@@ -22,17 +23,76 @@ _SSH_PORT = 22
 """Not passed on: then ~/.ssh/config may have another one for this host."""
 
 
-def options(config: Config, control: Path) -> tuple[str, ...]:
-    """Return ssh's options for every connection to the peer, by way of the control socket if it is there."""
-    words = ["BatchMode=yes", f"ControlPath={control}", "ControlPersist=no", "RequestTTY=no", "EscapeChar=none"]
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `skd-cluster pair` leaves on a node: a key of its own, and the peer's host keys."""
+
+    key: Path
+    known_hosts: Path
+
+
+def identity_of(config: Config) -> Identity:
+    """Return where a pairing keeps its files, whether there is one or not."""
+    folder = config.state_dir / "ssh"
+    return Identity(folder / "id_ed25519", folder / "known_hosts")
+
+
+def paired(config: Config) -> Identity | None:
+    """Return what to log in with. None: no pairing, or the administrator named a key; then ssh's own ways count."""
+    identity = identity_of(config)
+    if config.ssh_key is None and identity.key.is_file() and identity.known_hosts.is_file():
+        return identity
+    return None
+
+
+def _identity_words(config: Config, identity: Identity) -> list[str]:
+    """Return options that leave ssh nothing but the pair's key and the pinned host keys."""
+    return [
+        f"IdentityFile={option_path(identity.key)}",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        f"UserKnownHostsFile={option_path(identity.known_hosts)}",
+        "GlobalKnownHostsFile=/dev/null",
+        "StrictHostKeyChecking=yes",
+        "UpdateHostKeys=no",
+        f"HostKeyAlias={config.remote_ip}",  # as they are pinned, whatever port and alias ~/.ssh/config has
+        f"BindAddress={config.local_ip}",  # the key is taken from there only
+    ]
+
+
+def option_path(path: Path) -> str:
+    """Return a path as the value of an option, in which ssh knows quotes and % for tokens."""
+    plain = str(path).replace("%", "%%")
+    return f'"{plain}"' if " " in plain else plain
+
+
+def options(config: Config, control: Path | None, identity: Identity | None = None) -> tuple[str, ...]:
+    """Return ssh's options for every connection to the peer, by way of the control socket if it is there.
+
+    `identity` is one to be tried; otherwise that of the pairing, if there is one.
+    """
+    words = [
+        "BatchMode=yes",
+        f"ControlPath={control or 'none'}",
+        "ControlPersist=no",
+        "RequestTTY=no",
+        "EscapeChar=none",
+    ]
     words += ["ClearAllForwardings=yes", "PermitLocalCommand=no"]
-    if config.ssh_key is not None:
+    chosen = identity or paired(config)
+    if chosen is not None:
+        words += _identity_words(config, chosen)
+    elif config.ssh_key is not None:
         words += [f"IdentityFile={config.ssh_key}", "IdentitiesOnly=yes"]
     # To ssh the first value of an option counts: the administrator may change what follows.
     words += config.ssh_options
     words += ["ConnectTimeout=5", "ServerAliveInterval=2", "ServerAliveCountMax=3"]
-    port = () if config.ssh_port == _SSH_PORT else ("-p", str(config.ssh_port))
-    return (*port, *(part for word in words for part in ("-o", word)))
+    return (*port_words(config), *(part for word in words for part in ("-o", word)))
+
+
+def port_words(config: Config) -> tuple[str, ...]:
+    """Return the option that names the port, none for the usual one."""
+    return () if config.ssh_port == _SSH_PORT else ("-p", str(config.ssh_port))
 
 
 def session_argv(config: Config, control: Path, config_path: Path) -> tuple[str, ...]:
@@ -43,10 +103,11 @@ def session_argv(config: Config, control: Path, config_path: Path) -> tuple[str,
 
 
 def tried_by_hand(config: Config) -> str:
-    """Return the command with which a person sees what ssh says."""
-    port = f" -p {config.ssh_port}" if config.ssh_port != _SSH_PORT else ""
-    key = f" -i {shlex.quote(str(config.ssh_key))}" if config.ssh_key else ""
-    return f"ssh{port}{key} root@{config.remote_ip} true"
+    """Return the command with which a person sees what ssh says; a pair's key is tried by `pair`."""
+    if paired(config) is not None:
+        return "skd-cluster pair"
+    key = ("-i", str(config.ssh_key)) if config.ssh_key else ()
+    return shlex.join(("ssh", *port_words(config), *key, f"root@{config.remote_ip}", "true"))
 
 
 class Session:
@@ -121,12 +182,12 @@ class Session:
         self._running.close()
         return code
 
-    def trouble(self, peer: str, command: str) -> Trouble:
-        """Close it and say why it ended. `command` is what a person may try."""
+    def trouble(self, peer: str, command: str, *, pinned: bool = False) -> Trouble:
+        """Close it and say why it ended. `command` is what a person may try, `pinned` whether a pairing was used."""
         code = self.close()
         if self._garbled:
             words = (
                 f"what came from {peer} is not from skd-cluster ({self._garbled}): does root's shell print at login?"
             )
             return Trouble("garbled", words)
-        return explain(code, self._errors.decode(errors="replace"), peer, command)
+        return explain(code, self._errors.decode(errors="replace"), peer, command, pinned=pinned)

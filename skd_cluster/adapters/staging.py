@@ -2,21 +2,26 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from skd_cluster.core.scope import TEMPORARY
 
 _NAME = "staging"
+_TREE, _CONNECTION = "tree", "connection"
 
 
 class Staging:
-    """The folder of one session: `tree` takes contents under their keys, `made` what this side makes itself."""
+    """The folder of one session: `tree` takes contents under their keys, `made` what this side makes itself.
 
-    def __init__(self, parent: Path) -> None:
+    `connection` is the SSH_CONNECTION the session came through; its rsync must come through the same.
+    """
+
+    def __init__(self, parent: Path, connection: str = "") -> None:
+        self._connection = connection
         self.folder = parent / str(os.getpid())
-        self.tree = self.folder / "tree"
+        self.tree = self.folder / _TREE
         self._plain = str(self.tree)
         self._made = self.folder / "made"
         self._count = 0
@@ -29,18 +34,20 @@ class Staging:
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for one in (self.folder, self.tree, self._made):
             one.mkdir(mode=0o700)
+        (self.folder / _CONNECTION).write_text(self._connection)
         for root in roots:
             (self.tree / root).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def put(self, key: str, body: bytes) -> None:
-        """Take a content. Readable by nobody else. Raises OSError."""
+    def put(self, key: str, body: bytes, at: int = 0) -> None:
+        """Take a content, or from `at` on the next piece of one. Readable by nobody else. Raises OSError."""
         place = self.path(key)
         folder = os.path.dirname(place)
         if folder not in self._folders:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             self._folders.add(folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if at else os.O_TRUNC)
         with os.fdopen(os.open(place, flags, 0o600), "wb") as stream:
+            stream.seek(at)
             stream.write(body)
 
     def path(self, key: str) -> str:
@@ -66,6 +73,27 @@ def staging_parent(state_dir: Path, configdir: Path) -> Path:
         if state_dir.stat().st_dev != device and here.parent.stat().st_dev == device:
             return here.parent / f"{TEMPORARY}{_NAME}"
     return state_dir / _NAME
+
+
+def targets(parent: Path, connection: str, roots: Sequence[str]) -> dict[str, Path]:
+    """Return where an rsync that came through this connection may write, and the session's folder that place is in.
+
+    Each root of the living session that came through the same connection, with or without a slash; nothing else.
+    """
+    try:
+        names = os.listdir(parent) if connection else []
+    except OSError:
+        names = []
+    sessions = [parent / name for name in names if _alive(name)]
+    trees = [one / _TREE for one in sessions if _came_through(one / _CONNECTION, connection)]
+    return {f"{tree}/{root}{end}": tree for tree in trees for root in roots for end in ("", "/")}
+
+
+def _came_through(place: Path, connection: str) -> bool:
+    try:
+        return place.read_text() == connection
+    except OSError:
+        return False
 
 
 def sweep(parent: Path, folders: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import write_atomic
+from skd_cluster.adapters.history import open_conflicts
 
 
 def read_epoch(state_dir: Path) -> int:
@@ -24,9 +25,17 @@ def read_standby(state_dir: Path) -> bool:
 def count_history(state_dir: Path) -> int:
     """Return how many generations are kept."""
     try:
-        return sum(1 for one in (state_dir / "history").iterdir() if one.is_dir())
+        return sum(1 for one in (state_dir / "history").iterdir() if one.name.isdigit())
     except OSError:
         return 0
+
+
+def waiting_conflicts(state_dir: Path) -> tuple[str, ...]:
+    """Return the names of the conflicts kept on this node that wait for somebody."""
+    try:
+        return tuple(open_conflicts(state_dir / "history"))
+    except OSError:
+        return ()
 
 
 class FileWriter:

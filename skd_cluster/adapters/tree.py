@@ -24,6 +24,10 @@ from skd_cluster.core.scope import CONFIG, EXTRA, RT_TABLES, Scope, Verdict
 GRAIN = 20_000_000
 """Nanoseconds. The kernel stamps files with the time of its last tick: at most 10 ms old with 100 Hz."""
 
+DEEPEST, LONGEST = 256, 3500
+"""Folders above a path, and its bytes. Beyond, neither side can work: Python's depth of calls and descriptors of a
+deletion end the one, and PATH_MAX the other, which counts the longer way through the peer's staging and history too."""
+
 _CHUNK = 1 << 20
 
 
@@ -46,7 +50,8 @@ class Scan:
 
     Beside the manifest: what could not be read and why, what changed while it was read or was not to be looked at yet,
     what is of a kind that does not travel, and the folders that were listed. `whole` are the keys at and in which this is
-    all there is, when it is not the whole tree.
+    all there is, when it is not the whole tree. `linked`: a file in it has further names, and nobody tells what is written
+    through one of them as if it were done to the others.
     """
 
     manifest: dict[str, Entry] = field(default_factory=dict)
@@ -55,6 +60,7 @@ class Scan:
     skipped: dict[str, str] = field(default_factory=dict)
     folders: dict[str, Folder] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
+    linked: bool = False
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -130,6 +136,19 @@ class Tree:
             verdict = self._verdicts[key, folder] = self.scope.verdict(key, folder=folder)
         return verdict
 
+    def entry(self, key: str) -> Entry | None:
+        """Return what is at one key now, None for nothing that travels. Raises ChangingError, OSError."""
+        path = self.path(key)
+        try:
+            state = os.lstat(path)
+            if stat.S_ISDIR(state.st_mode):
+                return _folder(state)
+            if stat.S_ISLNK(state.st_mode):
+                return _link(path, state)
+            return _file(state, read_content(key, path, _stamp(state))) if stat.S_ISREG(state.st_mode) else None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def scan(self, hold: Collection[str] = ()) -> Scan:
         """Read everything. `hold` are keys in the middle of being written: not looked at."""
         found = Scan(changing=set(hold))
@@ -196,6 +215,11 @@ class Tree:
         folder = stat.S_ISDIR(state.st_mode)
         if not self.travels(key, folder=folder):
             return
+        if key.count("/") > DEEPEST or (len(path) > LONGEST // 4 and len(os.fsencode(path)) > LONGEST):
+            found.unreadable[key] = (
+                f"…{path[-100:]}: too deep or too long, at most {DEEPEST} folders and {LONGEST} bytes"
+            )
+            return
         try:
             if folder:
                 found.manifest[key] = _folder(state)
@@ -204,8 +228,7 @@ class Tree:
                 if key not in found.changing:
                     self._file(key, path, state, found, known)
             elif stat.S_ISLNK(state.st_mode):
-                target = os.readlink(path)
-                found.manifest[key] = Entry(Kind.LINK, 0, state.st_uid, state.st_gid, target, mtime=state.st_mtime_ns)
+                found.manifest[key] = _link(path, state)
             else:
                 found.skipped[key] = path
         except FileNotFoundError:
@@ -227,15 +250,14 @@ class Tree:
         found.folders[key] = folder
 
     def _file(self, key: str, path: str, state: os.stat_result, found: Scan, known: dict[str, _Known]) -> None:
+        found.linked = found.linked or state.st_nlink > 1
         stamp = _stamp(state)
         before = self._known.get(key)
         if before is not None and before.stamp == stamp:
             known[key], found.manifest[key] = before, before.entry
             return
         now = int(wall() * SECOND)
-        content = read_content(key, path, stamp)
-        mode = stat.S_IMODE(state.st_mode)
-        entry = Entry(Kind.FILE, mode, state.st_uid, state.st_gid, content, state.st_size, state.st_mtime_ns)
+        entry = _file(state, read_content(key, path, stamp))
         if state.st_ctime_ns < now - GRAIN:
             known[key] = _Known(stamp, entry)
         else:
@@ -245,6 +267,15 @@ class Tree:
 
 def _folder(state: os.stat_result) -> Entry:
     return Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
+
+
+def _link(path: str, state: os.stat_result) -> Entry:
+    return Entry(Kind.LINK, 0, state.st_uid, state.st_gid, os.readlink(path), mtime=state.st_mtime_ns)
+
+
+def _file(state: os.stat_result, content: str) -> Entry:
+    mode = stat.S_IMODE(state.st_mode)
+    return Entry(Kind.FILE, mode, state.st_uid, state.st_gid, content, state.st_size, state.st_mtime_ns)
 
 
 def read_content(key: str, path: str, expected: tuple[int, int, int, int, int] | None = None) -> str:

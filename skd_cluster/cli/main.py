@@ -1,6 +1,7 @@
 """`skd-cluster`: one table of verbs, a module each, imported only when it is used."""
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -32,11 +33,20 @@ VERBS = {
     "standby": Verb("Take this node out: it cannot be master until it is put online again, even after a restart."),
     "online": Verb("Put this node back after standby."),
     "sync": Verb("Compare both configurations completely, now. For the master."),
+    "pair": Verb(
+        "Let both nodes replicate to each other by ssh: a key of its own on each, good for nothing else. On one of them."
+    ),
+    "diff": Verb("Show what the two nodes hold differently now, file by file. Secrets are not shown."),
+    "history": Verb(
+        "Show what replication replaced, on both nodes, and put it back: list, show, diff, restore, resolve."
+    ),
     "simulate": Verb("Run this configuration through seeded faults in virtual time, and say how long takeovers take."),
     "release": Verb(
         "Remove the floating addresses that a dead service left here, and resign in its name.", facts=False
     ),
-    "receive": Verb("Take configuration from the master: what its ssh session runs here.", facts=False),
+    "receive": Verb(
+        "Take configuration from the master, answer the peer: what its ssh session runs here.", facts=False
+    ),
     "version": Verb("Print the version."),
 }
 
@@ -61,6 +71,10 @@ def build_parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return its exit code. What nobody foresaw is one line, with SKD_DEBUG=1 a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a name that the terminal's alphabet lacks is no reason to fail
     words = list(sys.argv[1:] if argv is None else argv)
     args = build_parser([word for word in words if word in VERBS][:1]).parse_args(words)
     try:

@@ -1,18 +1,25 @@
 """`skd-cluster receive`: what the master's ssh session runs here. Frames on standard input and output, nothing else."""
 
 import argparse
+import os
 import signal
 import sys
-from contextlib import suppress
-from typing import Any
+from functools import partial
 
-from skd_cluster.adapters.control import NotRunning, request
+from skd_cluster.adapters.fence import ask_fence, tell_service
 from skd_cluster.config.load import load
-from skd_cluster.core.model import ExitCode, Role
-from skd_cluster.processes.receiver import Fence, Receiver, ServiceDownError, serve
+from skd_cluster.core.model import ExitCode
+from skd_cluster.processes.gatekeeper import Gatekeeper
+from skd_cluster.processes.receiver import Receiver, serve
 
-_PATIENCE = 3.0
-"""Seconds for the service on this node to answer."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this verb."""
+    parser.add_argument(
+        "--restricted",
+        action="store_true",
+        help="as the command of a key in authorized_keys: do what the replication of the peer asks sshd for, refuse all else",
+    )
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -23,30 +30,18 @@ def run(args: argparse.Namespace) -> ExitCode:
             print(problem, file=sys.stderr)
         return ExitCode.CONFIG
     config = loaded.config
+    connection = os.environ.get("SSH_CONNECTION", "")
+    command = os.environ.get("SSH_ORIGINAL_COMMAND")
+    if args.restricted or command is not None:
+        done = Gatekeeper(config, args.config, connection).pass_on(command)
+        if done is not None:
+            return done
     # A batch that has begun is finished, whatever becomes of the connection.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def fence() -> Fence:
-        try:
-            found = request(config.run_dir, {"verb": "fence"}, _PATIENCE)
-        except (NotRunning, OSError) as error:
-            raise ServiceDownError(str(error)) from error
-        if not found.get("ok"):
-            raise ServiceDownError(str(found.get("text")))
-        return Fence(_role(found.get("role")), int(found.get("epoch", 0)))
-
-    def applied(facts: dict[str, Any]) -> None:
-        with suppress(NotRunning, OSError):  # it reads the recorded version when it starts
-            request(config.run_dir, {"verb": "applied", **facts}, _PATIENCE)
-
     try:
-        receiver = Receiver(config, fence, applied)
+        fence, tell = partial(ask_fence, config.run_dir), partial(tell_service, config.run_dir)
+        receiver = Receiver(config, fence, tell, connection)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED
     return serve(receiver, sys.stdin.fileno(), sys.stdout.fileno(), 2 * config.reconcile_interval)
-
-
-def _role(word: object) -> Role:
-    """Read a role's word; one we do not know counts as master: nothing may be written then."""
-    return next((role for role in Role if role.word == word and role is not Role.INIT), Role.MASTER)

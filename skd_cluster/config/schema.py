@@ -165,7 +165,9 @@ class Config:
         default="50",
     )
     history_keep: int = _key(values.whole(0, 100_000), "Generations kept.", default="100")
-    ssh_key: Path | None = _key(values.path(), "Private key for the peer; without it ssh's own choice.")
+    ssh_key: Path | None = _key(
+        values.path(), "Private key for the peer; without it that of `skd-cluster pair`, else ssh's own choice."
+    )
     ssh_options: tuple[str, ...] = _key(arguments.ssh_options(), "Further options of ssh.", default="")
     ssh_port: int = _key(values.whole(1, 65535), "Port of the peer's sshd.", default="22")
 

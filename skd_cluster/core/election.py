@@ -62,7 +62,7 @@ class ElectionMachine(Standing):
         """Take a packet that `core.peer` has judged to be the peer's and new."""
         first = self.peer.heard(advert, now, heard_us_at)
         self._other_key.forget()
-        actions: list[Action] = self._recover(now) if first else []
+        actions = self._recover(now)
         if advert.role is Role.MASTER:
             self._silence.master_heard_at = now
             self._resigned_until = NEVER
@@ -197,12 +197,14 @@ class ElectionMachine(Standing):
         return []
 
     def _rival(self, advert: Advert, now: Nanos) -> list[Action]:
-        """Two masters have met: one yields.
+        """Two masters have met: one yields. Who has changed nothing meanwhile goes before who has, else by rank.
 
         One that is not heard cannot make the other yield, so it yields itself after its rival had the time to hear it:
         counted from when they met, and anew when they have lost each other in between.
         """
-        if not self.peer.yields_to_us:
+        unshared = Flag.UNSHARED in advert.flags
+        stays = self.peer.yields_to_us if unshared == self.unshared else self.unshared
+        if not stays:
             return self._yield(advert, Reason.RIVAL_WON, now)
         if self._rivalry.meets(self.peer, now):
             return [Send()]
@@ -239,11 +241,10 @@ class ElectionMachine(Standing):
         if faulty and self.role not in (Role.FAULT, Role.STANDBY):
             detail = "; ".join(f"{note.fault} {note.detail}".strip() for note in sorted(self.all_faults()))
             return self._leave(Role.FAULT, Reason.FAULT, now, detail)
-        if not faulty and self.role is Role.FAULT:
-            return self._recover(now)
-        return []
+        return self._recover(now)
 
     def _recover(self, now: Nanos) -> list[Action]:
+        """Leave FAULT, if there is none any more."""
         if self.role is not Role.FAULT or self.all_faults():
             return []
         return self._become(Role.BACKUP, Reason.RECOVERED, now)

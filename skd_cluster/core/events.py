@@ -33,6 +33,7 @@ EVENTS = {
     "floating_problem": "a file of a virtual interface cannot be used",
     "command": "an administrator's command",
     "applied": "this backup took over configuration from the master",
+    "conflict": "changes that only one node had gave way to the master's and are kept under a name",
     "metrics_unavailable": "the metrics port cannot be opened",
     "metrics_available": "the metrics port could be opened after all",
     "file_unwritable": "a file of the service cannot be written",

@@ -132,8 +132,6 @@ def same(key: str, ours: Entry, theirs: Entry | None) -> bool:
 
 def unknown_at(key: str, unknown: Collection[str]) -> bool:
     """Return whether nothing is known of a key: it, or a folder it is in, could not be read."""
-    if not unknown:
-        return False
     return key in unknown or any(key.startswith(f"{one}/") for one in unknown)
 
 

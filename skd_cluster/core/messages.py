@@ -45,6 +45,7 @@ class Settings:
     version: str
     probing: bool = False
     group: str = ""
+    unshared: bool = False
     links: list[list[str]] = field(default_factory=list)
     witnesses: list[str] = field(default_factory=list)
     gateways: list[str] = field(default_factory=list)
@@ -75,11 +76,12 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """To the elector: which configuration this node holds now, for its packets."""
+    """To the elector: which configuration this node holds now, for its packets. `unshared`: the peer lacks some of it."""
 
     data_epoch: int
     generation: int
     digest: str
+    unshared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ class ReplicationReport:
 
     `last_success` is wall time (seconds since 1970, 0: never), for people; `pending_since` is monotonic nanoseconds of
     the oldest change the peer has not confirmed (0: none). `lag` is `{"counts", "total"}` over `LAG_BOUNDS`, of
-    confirmed batches; `runs` counts batches by result: `ok`, `refused`, `failed`.
+    confirmed batches; `runs` counts batches by result: `ok`, `refused`, `failed`. `unshared`: some of the recorded version
+    was never confirmed by the peer. `conflicts` are the names of those that wait on the peer.
     """
 
     in_sync: bool
@@ -187,6 +190,8 @@ class ReplicationReport:
     sent_bytes: int
     sent_files: int
     lag: dict[str, Any]
+    unshared: bool = False
+    conflicts: list[str] = field(default_factory=list)
 
 
 Message: TypeAlias = (

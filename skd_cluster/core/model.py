@@ -1,8 +1,8 @@
 """The nouns of the program: time, roles, addresses, reasons. Everything else is made of these."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum, unique
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NewType, TypeAlias
 
 Nanos = NewType("Nanos", int)
@@ -142,8 +142,15 @@ class DataVersion:
     generation: int = 0
 
 
-def parse_vip(text: str) -> Vip:
-    """Read `str(vip)` back (the label is lost). Raises ValueError."""
-    host, _, interface = text.partition("@")
-    address, _, prefix = host.partition("/")
-    return Vip(ip_address(address), int(prefix), interface)
+@dataclass(frozen=True, slots=True)
+class DataState:
+    """What a node has recorded of its tree: a version, the digest that goes with it, and the version both nodes last held."""
+
+    version: DataVersion = field(default_factory=DataVersion)
+    digest: str = ""
+    agreed: DataVersion = field(default_factory=DataVersion)
+
+    @property
+    def unshared(self) -> bool:
+        """Whether there is something in it that the peer has not confirmed."""
+        return self.version != self.agreed

@@ -86,14 +86,14 @@ class PeerLink:
             return Dropped(DropReason.FOREIGN_SENDER)
         if advert.session == self.peer_session:
             if advert.counter <= self.peer_counter:
-                again = advert.counter <= self._path_counters.get(path, 0)
-                self._path_counters[path] = max(advert.counter, self._path_counters.get(path, 0))
-                return Dropped(DropReason.REPLAYED if again else DropReason.DUPLICATE)
+                heard = self._path_counters.get(path, 0)
+                self._path_counters[path] = max(advert.counter, heard)
+                return Dropped(DropReason.REPLAYED if advert.counter <= heard else DropReason.DUPLICATE)
             self.peer_counter = advert.counter
         elif self._echoes_us(advert) and advert.echo_counter > self._echoed:
             before = self._candidates.pop(advert.session, None)
             self.peer_session = advert.session
-            self.peer_counter = max(advert.counter, before.counter if before else 0)
+            self.peer_counter = max(advert.counter, before.counter) if before else advert.counter
             self._path_counters.clear()
         else:
             return self._unproven(advert, now)

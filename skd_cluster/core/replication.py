@@ -10,8 +10,9 @@ from enum import Enum, unique
 
 from skd_cluster.core.comparison import Comparison, Part
 from skd_cluster.core.deletions import DeletionGuard
+from skd_cluster.core.lineage import Lineage
 from skd_cluster.core.manifest import Manifest
-from skd_cluster.core.model import SECOND, DataVersion, Nanos, nanos, seconds
+from skd_cluster.core.model import SECOND, DataState, DataVersion, Nanos, nanos, seconds
 from skd_cluster.core.reading import Reading
 from skd_cluster.core.replication_actions import (
     Action,
@@ -19,7 +20,6 @@ from skd_cluster.core.replication_actions import (
     Batch,
     Connect,
     Disconnect,
-    Record,
     Send,
 )
 from skd_cluster.core.session import Refusal
@@ -73,13 +73,12 @@ class Limits:
 class ReplicationMachine:
     """Drives one replicator. Every method returns what to do; call `on_timer` when `deadline` has come.
 
-    It starts with what was recorded (`version`, `recorded`) and does nothing before `mastership`. `jitter` gives numbers
+    It starts with what was recorded and does nothing before `mastership`. `jitter` gives numbers
     from 0 to 1.
     """
 
-    def __init__(self, limits: Limits, version: DataVersion, recorded: str, jitter: Callable[[], float]) -> None:
-        self.version = version
-        self.digest = recorded
+    def __init__(self, limits: Limits, recorded: DataState, jitter: Callable[[], float]) -> None:
+        self.lineage = Lineage(recorded)
         self.epoch = 0
         self.link = Link.DOWN
         self.totals = Totals()
@@ -89,9 +88,8 @@ class ReplicationMachine:
         self._settling = self._reading.settling
         self._trees = Comparison()
         self._their_version = DataVersion()
-        self._common = version
-        self._above = DataVersion()
         self._wait_until: Nanos | None = None
+        self._waited_for: DataVersion | None = None
         self._batch: Batch | None = None
         self._left = 0
         self._since: Nanos | None = None
@@ -109,9 +107,15 @@ class ReplicationMachine:
         return known and not (self._left or self._trees.unknown or len(self._settling) or self._retry_at is not None)
 
     @property
+    def confirmed_tree(self) -> Manifest:
+        """What the peer is known to hold."""
+        return {} if self._trees.theirs is None else self._trees.theirs.entries
+
+    @property
     def pending(self) -> int:
-        """How many paths the peer has not confirmed, as far as known."""
-        return self._left + len(self._settling) + len(self._trees.unreadable)
+        """How many paths the peer has not confirmed, as far as known; 1 for an unknown number."""
+        known = self._left + len(self._settling) + len(self._trees.unreadable)
+        return known or int(self.lineage.unshared)
 
     @property
     def pending_since(self) -> Nanos | None:
@@ -164,24 +168,22 @@ class ReplicationMachine:
         """Learn that not all changes can be watched: the tree has to be read now and then."""
         self._reading.blind(now)
 
-    def connected(self, their_version: DataVersion, now: Nanos) -> list[Action]:
-        """Learn that the peer said hello."""
-        self._their_version = their_version
-        if their_version.epoch == self.epoch or their_version <= self._common:
-            return self._ask(now)
-        # The election may still give the mastership to who has the newer configuration: nothing is sent before.
+    def holds(self, manifest: Manifest, version: DataVersion, now: Nanos) -> list[Action]:
+        """Learn what the peer holds, and of which version that is."""
         self._rest(Link.READY)
-        self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
-        words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
-        return [*self.troubles.tell("peer_newer", words, now)]
-
-    def holds(self, manifest: Manifest, now: Nanos) -> list[Action]:
-        """Learn what the peer holds."""
+        newer = version > self.lineage.version and version.epoch != self.epoch
+        if newer and self._waited_for != version:
+            # The election may still give the mastership to who has the newer configuration: nothing is sent before.
+            self._waited_for = version
+            self._trees.forget()
+            self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
+            words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
+            return [*self.troubles.tell("peer_newer", words, now)]
         self._trees.holds(manifest)
-        self._above, self._wait_until = self._their_version, None
-        self._rest(Link.READY)
+        self._their_version, self._wait_until = version, None
+        self.lineage.rise_above(version)
         self._reconcile_at = Nanos(now + self._limits.reconcile)
-        return self._read(now) or [*self._number(), *self._compare(now)]
+        return self._read(now) or [*self._number(now), *self._compare(now)]
 
     def scanned(
         self, manifest: Manifest, unreadable: Mapping[str, str], changing: frozenset[str], now: Nanos
@@ -205,12 +207,12 @@ class ReplicationMachine:
             self._trees.forget()
             return self._failed("refused", "differs", "the peer's tree is not the same after the push", now)
         self._trees.confirmed(batch.plan)
-        self._their_version = self._common = batch.version
+        self._their_version = batch.version
         self._left = 0
         self._guard.confirmed(len(batch.plan.delete), now)
         self.totals.confirmed(batch, now)
         self._since = None
-        return [*self._well(), *self.on_timer(now)]
+        return [*self._well(), *self.lineage.agree(self._their_version), *self.on_timer(now)]
 
     def refused(self, reason: str, text: str, now: Nanos) -> list[Action]:
         """Learn that the peer refused a batch or a question. What it holds now is not known."""
@@ -252,7 +254,7 @@ class ReplicationMachine:
             actions.append(Connect())
         reconcile = self._reconcile_at is not None and now >= self._reconcile_at
         if self.link is Link.READY and self._retry_at is None and (self._trees.theirs is None or reconcile):
-            actions += self._ask(now)
+            actions += self.connected(now)
             if reconcile:
                 self._reading.everything()
         return actions + self._read(now)
@@ -272,36 +274,34 @@ class ReplicationMachine:
         actions: list[Action] = []
         for key, words in unreadable.items():
             actions += self.troubles.tell(f"unreadable {key}", f"cannot be read and is not replicated: {words}", now)
-        actions += self._number()
-        return actions + (self._compare(now) if self.link is Link.READY and self._retry_at is None else [])
+        return [*actions, *self._number(now), *self._compare(now)]
 
-    def _number(self) -> list[Action]:
-        """Give our tree a new version if it is another than the recorded one, or if the peer's would seem newer."""
-        found = self._trees.digest
-        newest = max(self.version.generation, self._above.generation)
-        if found == self.digest and self._above <= self.version and newest == self.version.generation:
-            return []
-        self.digest, self.version = found, DataVersion(self.epoch, newest + 1)
-        return [Record(self.version, found)]
+    def _number(self, now: Nanos) -> list[Action]:
+        """Give our tree its version, if it has not got it."""
+        actions: list[Action] = [*self.lineage.number(self._trees.digest, self.epoch)]
+        if self.lineage.unshared:
+            self._since = self._since or now
+        return actions
 
     def _compare(self, now: Nanos) -> list[Action]:
-        """Send what the peer lacks."""
+        """Send what the peer lacks, when it can be told and taken."""
         theirs = self._trees.theirs
-        if theirs is None or not self._trees.known:
+        if theirs is None or self.link is not Link.READY or self._retry_at is not None:
             return []
         plan = self._trees.plan(self._settling.held(now))
         self._left = len(plan.entries) + len(plan.delete)
-        if plan.empty and self._their_version == self.version:
+        if plan.empty and self._their_version == self.lineage.version:
             self._since = None
-            return self._well()
+            return [*self._well(), *self.lineage.agree(self._their_version)]
         if self._guard.holds(plan, theirs.entries, now):
             return [*self.troubles.tell("max_delete", self._guard.words(plan, theirs.entries), now)]
-        batch = Batch(plan, self.epoch, self.version, theirs.digest_after(plan), self._since or now)
+        batch = Batch(plan, self.epoch, self.lineage.version, theirs.digest_after(plan), self._since or now)
         self._batch, self.link = batch, Link.SENDING
         self._limit_at = Nanos(now + ANSWER_LIMIT + plan.size * SECOND // SLOWEST)
         return [Send(batch)]
 
-    def _ask(self, now: Nanos) -> list[Action]:
+    def connected(self, now: Nanos) -> list[Action]:
+        """Learn that the peer said hello: ask what it holds."""
         self.link, self._limit_at = Link.ASKING, Nanos(now + ANSWER_LIMIT)
         self._reading.refresh(now)
         return [AskPeer()]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from skd_cluster.core.manifest import Plan
-from skd_cluster.core.model import DataVersion, Nanos
+from skd_cluster.core.model import DataState, DataVersion, Nanos
 from skd_cluster.core.session import SMALL_FILE, SMALL_FILES, SMALL_TOTAL
 
 
@@ -64,10 +64,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Remember durably that our tree has this digest and is of this version."""
+    """Remember which version our tree is of; `durable`: also after a power loss."""
 
-    version: DataVersion
-    digest: str
+    state: DataState
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 A frame is two 32-bit lengths in network order, a JSON header and raw bytes; the header's `kind` is the name of the class.
 The master speaks first (`Hello`), then `Ask` for the manifest or `Begin`, `Put`…, `Commit`. Each of `Hello`, `Ask` and
 `Commit` is answered by one message; `Begin` too, by `Ready`; anything may be answered by `Refused`.
+
+`skd-cluster diff` and `history` use the same session to look, on either node whatever its role: each of their questions
+is answered by one message. What they restore goes to the master as `Open`, `Put`…, `Restore`.
 """
 
 import json
@@ -14,6 +17,9 @@ from typing import Any, TypeAlias, get_origin
 
 PROTOCOL = 1
 """Raised when an older side would misunderstand; a side refuses every other number."""
+
+NOT_A_MESSAGE = "not a message"
+"""How the refusal of a frame begins that an older side does not know."""
 
 _LENGTHS = struct.Struct("!II")
 _HEADER_LIMIT = 64 << 20
@@ -38,6 +44,9 @@ class Refusal(StrEnum):
     NO_SPACE = "no_space"
     READ_ONLY = "read_only"
     PERMISSION = "permission"
+    ABSENT = "absent"  # there is no such path, or no such generation
+    TOO_LARGE = "too_large"
+    NOT_MASTER = "not_master"
     FAILED = "failed"
 
 
@@ -47,7 +56,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Both ways, first. The receiver adds its role and what it holds."""
+    """Both ways, first. The receiver adds its role, what it holds, its open conflicts and its host name."""
 
     protocol: int
     software: str
@@ -56,6 +65,8 @@ class Hello:
     data_epoch: int = 0
     generation: int = 0
     digest: str = ""
+    conflicts: list[str] = field(default_factory=list)
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +76,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The receiver's manifest, packed."""
+    """The receiver's manifest, packed, with its version and open conflicts: it may have been master itself since the hello.
+
+    `unknown` is what it could not read, with why.
+    """
 
     entries: dict[str, Any]
+    data_epoch: int = 0
+    generation: int = 0
+    unknown: dict[str, Any] = field(default_factory=dict)
+    conflicts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +104,14 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """To the receiver: the content of one file, for the staging folder."""
+    """To the receiver: the content of one file, for the staging folder; from it: the answer to `Get` and `Recall`.
+
+    `at` is where in the file the body begins: larger ones come in pieces.
+    """
 
     key: str
     body: bytes = field(default=b"", repr=False)
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +129,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The receiver's tree, read afresh, has this digest. `kept` are deletions left undone, with why."""
+    """The receiver's tree, read afresh, has this digest. `kept` are deletions left undone, with why.
+
+    `conflicts` are the names of changes of its own that gave way to pushes and wait for somebody.
+    """
 
     digest: str
     files: int
     size: int
     kept: list[str]
+    conflicts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +149,89 @@ class Refused:
     text: str
 
 
-Message: TypeAlias = Hello | Ask | Holds | Begin | Ready | Put | Commit | Confirm | Refused
+@dataclass(frozen=True, slots=True)
+class Get:
+    """To either node: say what is in this file now. At most `SMALL_FILE` bytes."""
 
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Hello, Ask, Holds, Begin, Ready, Put, Commit, Confirm, Refused)
-}
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListKept:
+    """To either node: say which generations your history has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generations:
+    """Their numbers."""
+
+    numbers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """To either node: say what you know of a generation."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What `core.history.parse` reads."""
+
+    generation: int
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AskKept:
+    """To either node: say which paths you kept of a generation, as a manifest."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """To either node: send `SMALL_FILE` bytes, or what there is, of a file that was kept, from `at` on."""
+
+    generation: int
+    key: str
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """To either node: the conflict of this name is dealt with. Answered by `Facts`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """To the master: make an empty staging folder for what is to be restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """To the master: put these entries into your tree, with what is staged. `source` says to people where it is from."""
+
+    source: str
+    entries: dict[str, Any]
+    fetch: list[str]
+    delete: list[str]
+
+
+_CLASSES = (
+    *(Hello, Ask, Holds, Begin, Ready, Put, Commit, Confirm, Refused),
+    *(Get, ListKept, Generations, About, Facts, AskKept, Recall, Resolve, Open, Restore),
+)
+
+Message: TypeAlias = (
+    Hello | Ask | Holds | Begin | Ready | Put | Commit | Confirm | Refused
+    | Get | ListKept | Generations | About | Facts | AskKept | Recall | Resolve | Open | Restore
+)  # fmt: skip
+
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in _CLASSES}
 
 
 def encode(message: Message) -> bytes:
@@ -169,7 +273,7 @@ def _message(header: bytes, body: bytes) -> Message:
         known = {one.name: get_origin(one.type) or one.type for one in fields(kind)}
         message = kind(**{name: value for name, value in found.items() if name in known})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ProtocolError(f"not a message: {header[:60]!r}") from error
+        raise ProtocolError(f"{NOT_A_MESSAGE}: {header[:60]!r}") from error
     for name, wanted in known.items():
         if not (isinstance(wanted, type) and isinstance(getattr(message, name), wanted)):
             raise ProtocolError(f"{kind.__name__}: {name} is no {wanted}")

@@ -28,6 +28,8 @@ class Standing:
     faults: frozenset[FaultNote] = frozenset()
     peer: PeerView = field(init=False)
     _present: bool = False
+    unshared: bool = False
+    """Whether this node has changes of the configuration that its peer has not confirmed; the caller's to keep true."""
     witnessed: bool = True
     """Whether a witness answers; the caller's to keep true. Without one nobody is master without a peer."""
     _silence: Silence = field(init=False)
@@ -74,6 +76,8 @@ class Standing:
             flags |= Flag.POLL
         if self._wants_mastership(now):
             flags |= Flag.WANTED
+        if self.unshared:
+            flags |= Flag.UNSHARED
         return Word(priority, self.role, flags, self.epoch, self.data)
 
     def all_faults(self) -> frozenset[FaultNote]:

@@ -94,6 +94,8 @@ class Snapshot:
     metrics_error: str = ""
     log_dropped: int = 0
     history: int = 0
+    conflicts: tuple[str, ...] = ()
+    """Those that this node keeps and that wait for somebody."""
     stopping: bool = False
 
     @property
@@ -120,6 +122,12 @@ class Snapshot:
         digest = self.data.digest
         known = bool(digest.strip("0"))  # zeros are what a node announces that has no digest yet
         return known and bool(self.peer.get("alive")) and self.peer.get("digest") == digest
+
+    @property
+    def waiting(self) -> Mapping[str, str]:
+        """The conflicts that wait for somebody, each with the node that keeps it."""
+        theirs = self.replication.conflicts if self.replication is not None else []
+        return dict.fromkeys(theirs, self.remote_ip) | dict.fromkeys(self.conflicts, self.node)
 
     def fresh(self, now: Nanos) -> bool:
         """Whether the elector was seen to work just now."""
@@ -202,6 +210,7 @@ def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
             "silent_seconds": None if report is None else round((now - report.at) / SECOND, 3),
             "realtime": report is not None and report.realtime,
         },
+        "conflicts": [{"name": name, "node": node} for name, node in snapshot.waiting.items()],
         "counters": {} if report is None else report.counters,
         "problems": problems(snapshot, now),
     }
@@ -265,6 +274,9 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
         error = snapshot.replicator_error or (snapshot.replication.last_error if snapshot.replication else "")
         if error:
             found.append(f"replication: {error}")
+    found += [
+        f"conflict {name} waits on {node}: skd-cluster history show {name}" for name, node in snapshot.waiting.items()
+    ]
     found += [f"the last {hook.value} hook: {one.last}" for hook, one in snapshot.hooks.items() if _failed(one)]
     if not snapshot.reload_ok:
         found.append(f"the configuration file is not in force: {snapshot.reload_note}")

@@ -34,6 +34,7 @@ class Flag(IntFlag):
     PRESENT = 4  # starts, and the cluster address is already up here
     WANTED = 8  # backup that should be master: higher priority, preempt, and ready
     POLL = 16  # answer at once
+    UNSHARED = 32  # has changes of the configuration that its peer has not confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,6 @@ _KNOWN_FLAGS = sum(Flag)
 
 def parse_release(version: str) -> tuple[int, int, int]:
     """Return `3.0.1` as three bytes' worth of numbers; what is no number counts as 0."""
-    parts = [int(part) if part.isdigit() else 0 for part in version.split(".")[:3]]
-    padded = [*parts, 0, 0, 0]
+    parts = [int(part) if part.isdigit() else 0 for part in version.split(".")]
+    padded = [*parts, 0, 0]
     return (padded[0] & 0xFF, padded[1] & 0xFF, padded[2] & 0xFF)

@@ -59,7 +59,7 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
     return Elector(
         settings=settings,
         channel=channel,
-        machine=ElectionMachine(identity, settings.epoch, data),
+        machine=ElectionMachine(identity, settings.epoch, data, unshared=settings.unshared),
         voice=Advertiser(voice, link, map_page(settings.page), digest_bytes(settings.digest), _paths(settings)),
         holder=AddressHolder(keeper, open_netlink(), open_raw_link()),
         watcher=NeighbourWatcher(

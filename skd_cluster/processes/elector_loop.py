@@ -233,8 +233,8 @@ class Elector:
                     self.holder.perform(self.holder.keeper.set_vips(floating_vips(vips)), now)
                 case messages.Health(failing):
                     self._health = frozenset(FaultNote(Fault.CHECK, ": ".join(one)) for one in failing)
-                case messages.Data(epoch, generation, digest):
-                    self.machine.data = DataVersion(epoch, generation)
+                case messages.Data(epoch, generation, digest, unshared):
+                    self.machine.data, self.machine.unshared = DataVersion(epoch, generation), unshared
                     self.voice.digest = digest_bytes(digest)
                 case _:
                     self._garbled += 1

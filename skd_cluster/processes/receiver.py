@@ -2,73 +2,89 @@
 
 import os
 import select
+import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import skd_cluster
 from skd_cluster.adapters.apply import Applier, RefusedError, refusal
 from skd_cluster.adapters.clock import monotonic, wall
-from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
-from skd_cluster.adapters.history import History
+from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
+from skd_cluster.adapters.fence import Fence, ServiceDownError
+from skd_cluster.adapters.history import History, open_conflicts
 from skd_cluster.adapters.holding import Holding
 from skd_cluster.adapters.staging import Staging, staging_parent, sweep
 from skd_cluster.adapters.synclog import SyncLog
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.schema import Config
+from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.manifest import Entry, pack_manifest, unpack_manifest
-from skd_cluster.core.model import DataVersion, ExitCode, Nanos, Role, nanos, seconds
+from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
 from skd_cluster.core.session import (
     PROTOCOL,
+    About,
     Ask,
+    AskKept,
     Begin,
     Commit,
     Confirm,
     Decoder,
+    Get,
     Hello,
     Holds,
+    ListKept,
     Message,
+    Open,
     ProtocolError,
     Put,
     Ready,
+    Recall,
     Refusal,
     Refused,
+    Resolve,
+    Restore,
     encode,
 )
+from skd_cluster.processes.archive import Archive, Question
+from skd_cluster.processes.ownchanges import OwnChanges
+from skd_cluster.processes.restorer import Restorer
 
 _READ = 1 << 18
 _IDLE = nanos(600)
 """After so long without a word, and two of the master's comparisons, the master is taken for gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """What the running service says: its role, and the highest epoch it knows of."""
-
-    role: Role
-    epoch: int
-
-
-class ServiceDownError(Exception):
-    """The cluster service does not run on this node."""
-
-
 class Receiver:
-    """One session. `fence` asks the service and raises ServiceDownError; `applied` tells it what was done."""
+    """One session. `fence` asks the service and raises ServiceDownError; `tell` tells it what was done or found.
 
-    def __init__(self, config: Config, fence: Callable[[], Fence], applied: Callable[[dict[str, Any]], None]) -> None:
+    `connection` is what sshd calls the connection it came through; its rsync will come through the same.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        fence: Callable[[], Fence],
+        tell: Callable[[dict[str, Any]], None],
+        connection: str = "",
+    ) -> None:
         self._config = config
         self._fence = fence
-        self._applied = applied
+        self._tell = tell
         self._tree = Tree.of(config)
         parent = staging_parent(config.state_dir, config.configdir)
-        self._staging = Staging(parent)
+        self._staging = Staging(parent, connection)
         self._history = History(config.state_dir / "history", config.history_keep)
+        self._own = OwnChanges(config, self._tree, self._tell_conflict)
+        self._settled: Callable[[], None] = lambda: None
         self._log = SyncLog(config.zeninolog)
+        self._archive = Archive(config, self._tree)
+        self._restorer = Restorer(config.state_dir, self._tree, self._staging, self._service)
         self._open = False
         self._done: dict[str, Any] | None = None
         self._holding = Holding(self._tree)
-        sweep(parent, [folder.path for folder in self._holding.read().folders.values()])
+        beside = {str(Path(place).parent) for place in self._tree.roots.values()}  # of what is a single file
+        sweep(parent, [*beside, *(folder.path for folder in self._holding.read().folders.values())])
 
     def answer(self, message: Message) -> Message | None:
         """Do what the master says. A batch gets one refusal at most: the rest of it is then not answered."""
@@ -86,15 +102,22 @@ class Receiver:
             case Hello():
                 return self._hello(message)
             case Ask():
-                return Holds(pack_manifest(self._holding.manifest()))
+                return self._holds()
             case Begin():
                 return self._begin(message)
             case Put():
                 if self._open:
-                    self._staging.put(self._checked(message.key), message.body)
+                    self._staging.put(self._checked(message.key), message.body, message.at)
                 return None
             case Commit():
                 return self._commit(message) if self._open else None
+            case Open():
+                self._restorer.admit()
+                return self._stage()
+            case Restore():
+                return self._restore(message) if self._open else None
+            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve():
+                return self._look(message)
             case _:
                 raise RefusedError(Refusal.PROTOCOL, f"{type(message).__name__} is no question")
 
@@ -102,13 +125,15 @@ class Receiver:
         """Do what may wait until the master has its answer."""
         if self._done is not None:
             done, self._done = self._done, None
-            self._applied(done)
+            self._tell(done)
+            self._settled()
             self._staging.remove()
             self._history.prune()
 
     def close(self) -> None:
         """Leave nothing behind."""
         self._staging.remove()
+        self._own.close()
 
     def _refuse(self, error: RefusedError) -> Refused:
         self._open = False
@@ -129,10 +154,26 @@ class Receiver:
             held.version.epoch,
             held.version.generation,
             held.digest,
+            self._conflicts(),
+            socket.gethostname(),
         )
+
+    def _look(self, question: Question) -> Message:
+        answer = self._archive.answer(question)
+        if isinstance(question, Resolve):
+            self._tell({"verb": "conflict", "text": ""})  # one waits less
+        return answer
+
+    def _holds(self) -> Holds:
+        packed = pack_manifest(self._holding.manifest())
+        held = read_state(self._config.state_dir).version
+        return Holds(packed, held.epoch, held.generation, self._holding.unknown, self._conflicts())
 
     def _begin(self, message: Begin) -> Ready:
         self._admit(message.epoch)
+        return self._stage()
+
+    def _stage(self) -> Ready:
         self._staging.renew(self._tree.scope.roots())
         self._open = True
         return Ready(str(self._staging.tree))
@@ -175,7 +216,8 @@ class Receiver:
             with tree_lock(self._config.state_dir):
                 self._admit(message.epoch)  # again: the role may have changed while the contents came
                 self._not_late(version)
-                left = self._apply(version, entries, message.fetch, delete)
+                held = read_state(self._config.state_dir)
+                left = self._apply(held, version, entries, message.fetch, delete)
                 found = self._holding.digest((*entries, *delete))
                 if found != message.digest:
                     self._holding.read()
@@ -183,25 +225,35 @@ class Receiver:
                 if found != message.digest:
                     words = "; ".join(left) or "somebody else writes there"
                     raise RefusedError(Refusal.DIFFERS, f"the peer's tree is not the same after the push: {words}")
-                write_state(self._config.state_dir, DataState(version, found))
+                write_state(self._config.state_dir, DataState(version, found, version))
         except BusyError as error:
             raise RefusedError(Refusal.BUSY, f"on the peer: {error}") from error
         size = sum(entries[key].size for key in message.fetch)
-        confirmed = Confirm(found, len(entries) + len(delete), size, left)
+        confirmed = Confirm(found, len(entries) + len(delete), size, left, self._conflicts())
+        self._settled = lambda: self._own.follow(held, version, entries, delete, self._holding.entries)
         self._report(version, confirmed, seconds(Nanos(monotonic() - began)))
         return confirmed
 
-    def _apply(self, version: DataVersion, entries: dict[str, Entry], fetch: list[str], delete: list[str]) -> list[str]:
+    def _apply(
+        self, held: DataState, version: DataVersion, entries: dict[str, Entry], fetch: list[str], delete: list[str]
+    ) -> list[str]:
         if not entries and not delete:
             return []
-        before = read_state(self._config.state_dir).version
         kept = self._history.generation(version.generation)
-        applier = Applier(self._tree, self._staging, kept)
-        try:
-            return applier.apply(entries, fetch, delete)
-        finally:
-            about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
-            kept.about(about | {"from": [before.epoch, before.generation]} | applier.facts(delete))
+        conflict = self._own.keep(held, entries, delete, kept)
+        about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
+        facts: dict[str, Any] = about | {"from": [held.version.epoch, held.version.generation]}
+        if conflict is not None:
+            facts["conflict"] = conflict.facts()
+        return Applier(self._tree, self._staging, kept, facts).apply(entries, fetch, delete)
+
+    def _restore(self, message: Restore) -> Confirm:
+        self._open = False
+        left = self._restorer.restore(message, self._history)
+        self._history.prune()
+        paths = len(message.entries) + len(message.delete)
+        self._log.line(f"restored from {message.source}: {paths} paths")
+        return Confirm(self._holding.digest((*message.entries, *map(str, message.delete))), paths, 0, left)
 
     def _report(self, version: DataVersion, done: Confirm, took: float) -> None:
         self._log.line(
@@ -209,7 +261,14 @@ class Receiver:
             f"{took * 1000:.0f} ms"
         )
         facts = {"data_epoch": version.epoch, "generation": version.generation, "digest": done.digest}
-        self._done = facts | {"files": done.files, "bytes": done.size, "seconds": took}
+        self._done = {"verb": "applied"} | facts | {"files": done.files, "bytes": done.size, "seconds": took}
+
+    def _conflicts(self) -> list[str]:
+        return list(open_conflicts(self._history.folder))
+
+    def _tell_conflict(self, conflict: Conflict) -> None:
+        self._log.line(conflict.text)
+        self._tell({"verb": "conflict", "text": conflict.text})
 
 
 def serve(receiver: Receiver, source: int, target: int, idle: int) -> ExitCode:

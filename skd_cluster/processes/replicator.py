@@ -7,10 +7,12 @@ import signal
 import sys
 from pathlib import Path
 
+import skd_cluster
+from skd_cluster.adapters.agreed import Agreed
 from skd_cluster.adapters.channel import Channel, inherited
 from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.command import CannotStartError
-from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
+from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
 from skd_cluster.adapters.line import Line, Lost
 from skd_cluster.adapters.push import MovedError
 from skd_cluster.adapters.sight import Sight
@@ -24,9 +26,23 @@ from skd_cluster.core.comparison import Part
 from skd_cluster.core.histogram import LAG_BOUNDS, Histogram
 from skd_cluster.core.manifest import unpack_manifest
 from skd_cluster.core.messages import Mastership, Note, ReplicationReport, SyncNow
-from skd_cluster.core.model import MILLISECOND, SECOND, DataVersion, ExitCode, Nanos, seconds
+from skd_cluster.core.model import MILLISECOND, SECOND, DataVersion, ExitCode, Nanos, nanos, seconds
 from skd_cluster.core.replication import Limits, ReplicationMachine
-from skd_cluster.core.replication_actions import Action, AskPeer, Connect, Disconnect, Look, Record, Scan, Send, Tell
+from skd_cluster.core.replication_actions import (
+    Action,
+    AskPeer,
+    Batch,
+    Connect,
+    Disconnect,
+    Look,
+    Record,
+    Scan,
+    Send,
+    Tell,
+)
+
+_RESTORE = nanos(5)
+"""What `skd-cluster history restore` may take for a tree; until it is done there is nothing whole to send."""
 
 
 class Teller:
@@ -41,6 +57,7 @@ class Teller:
         self._last_success = 0.0
         self._report_at: Nanos | None = None
         self._told: set[str] = set()
+        self._conflicts: tuple[str, ...] = ()
 
     @property
     def deadline(self) -> Nanos | None:
@@ -66,6 +83,14 @@ class Teller:
             f"{result}: generation {version.epoch}.{version.generation}, {len(plan.entries)} changed, "
             f"{len(plan.delete)} deleted, {plan.size} bytes, {took} ms{text}"
         )
+
+    def conflicts(self, names: list[str]) -> None:
+        """Take the names of the conflicts that wait on the peer; say which are new."""
+        for name in names:
+            if name not in self._conflicts:
+                text = f"the peer keeps changes of its own that gave way to this master's: conflict {name}"
+                self.tell("conflict", f"{text}; see skd-cluster history show {name}")
+        self._conflicts = tuple(names)
 
     def confirmed(self) -> None:
         """Take the lags of what was confirmed."""
@@ -96,13 +121,15 @@ class Teller:
                 lag_seconds=self._last_lag if since is None else seconds(Nanos(now - since)),
                 last_success=self._last_success,
                 last_error=machine.troubles.last,
-                data_epoch=machine.version.epoch,
-                generation=machine.version.generation,
-                digest=machine.digest,
+                data_epoch=machine.lineage.version.epoch,
+                generation=machine.lineage.version.generation,
+                digest=machine.lineage.digest,
                 runs=dict(totals.runs),
                 sent_bytes=totals.size,
                 sent_files=totals.files,
                 lag={"counts": list(self._lag.counts), "total": self._lag.total},
+                unshared=machine.lineage.unshared,
+                conflicts=list(self._conflicts),
             )
         )
 
@@ -115,10 +142,10 @@ class Replicator:
         self._channel = channel
         self._sight = Sight(Tree.of(config))
         self._line = Line(config, config_path, self._sight.tree)
-        state = read_state(config.state_dir)
+        self._agreed = Agreed(config.state_dir)
         limits = Limits(config.reconcile_interval, config.max_delete)
         chance = random.Random()  # noqa: S311 -- spreads retries, guards nothing
-        self._machine = ReplicationMachine(limits, state.version, state.digest, chance.random)
+        self._machine = ReplicationMachine(limits, read_state(config.state_dir), chance.random)
         self._teller = Teller(channel, SyncLog(config.zeninolog), self._machine)
 
     def run(self) -> None:
@@ -134,6 +161,7 @@ class Replicator:
             self._teller.report_pending()
         self._line.close()
         self._sight.close()
+        self._agreed.close()
 
     # --- the loop ------------------------------------------------------------------------
 
@@ -167,14 +195,17 @@ class Replicator:
     def _hear(self, heard: wire.Message | Lost) -> None:
         now = monotonic()
         match heard:
+            case wire.Hello() if heard.protocol != wire.PROTOCOL:
+                self._line.close()
+                words = f"the peer has skd-cluster {heard.software} and this node {skd_cluster.__version__}"
+                self._do(self._machine.lost("protocol", f"{words}: they do not understand each other", now))
             case wire.Hello():
-                self._do(self._machine.connected(DataVersion(heard.data_epoch, heard.generation), now))
+                self._teller.conflicts(heard.conflicts)
+                self._do(self._machine.connected(now))
             case wire.Holds():
                 self._holds(heard, now)
             case wire.Confirm():
-                self._over("ok", "".join(f"; {words}" for words in heard.kept))
-                self._do(self._machine.confirmed(heard.digest, now))
-                self._teller.confirmed()
+                self._confirmed(heard, now)
             case wire.Refused():
                 self._over("refused", f": {heard.text}")
                 self._do(self._machine.refused(heard.reason, heard.text, now))
@@ -186,6 +217,17 @@ class Replicator:
                 self._do(self._machine.lost("protocol", f"the peer asked: {type(heard).__name__}", now))
         self._teller.report()
 
+    def _confirmed(self, heard: wire.Confirm, now: Nanos) -> None:
+        agreed = self._machine.lineage.agreed
+        batch = self._over("ok", "".join(f"; {words}" for words in heard.kept))
+        self._do(self._machine.confirmed(heard.digest, now))
+        self._teller.confirmed()
+        self._teller.conflicts(heard.conflicts)
+        if batch is not None and self._machine.lineage.agreed == batch.version:
+            plan = batch.plan
+            whole = self._machine.confirmed_tree
+            self._agreed.follow(agreed, batch.version, plan.entries, plan.delete, whole)
+
     def _holds(self, heard: wire.Holds, now: Nanos) -> None:
         try:
             manifest = unpack_manifest(heard.entries)
@@ -193,12 +235,15 @@ class Replicator:
             self._line.close()
             self._do(self._machine.lost("protocol", f"the peer's manifest cannot be read: {error}", now))
             return
-        self._do(self._machine.holds(manifest, now))
+        self._teller.conflicts(heard.conflicts)
+        self._do(self._machine.holds(manifest, DataVersion(heard.data_epoch, heard.generation), now))
 
-    def _over(self, result: str, text: str) -> None:
+    def _over(self, result: str, text: str) -> Batch | None:
         push = self._line.finish()
-        if push is not None:
-            self._teller.batch(result, Send(push.batch), push.began, text)
+        if push is None:
+            return None
+        self._teller.batch(result, Send(push.batch), push.began, text)
+        return push.batch
 
     # --- what the machine wants ----------------------------------------------------------
 
@@ -222,6 +267,8 @@ class Replicator:
                 return self._machine.scanned(found.manifest, found.unreadable, frozenset(found.changing), monotonic())
             case Look():
                 found = self._noted(self._sight.look(action.keys, action.hold))
+                if found.linked:  # its other names were written through as well
+                    return self._perform(Scan(action.hold))
                 part = Part(found.manifest, found.whole, found.unreadable, frozenset(found.changing))
                 return self._machine.looked(part, monotonic())
             case Send():
@@ -258,10 +305,11 @@ class Replicator:
 
     def _record(self, action: Record) -> None:
         try:
-            with tree_lock(self._config.state_dir):
-                write_state(self._config.state_dir, DataState(action.version, action.digest))
+            with tree_lock(self._config.state_dir, _RESTORE):
+                write_state(self._config.state_dir, action.state, durable=action.durable)
         except (OSError, BusyError) as error:
             self._teller.tell_once("state", f"the version of the configuration cannot be recorded: {error}")
+        self._teller.report()  # the election goes by it, whether the peer can be reached or not
 
 
 def main() -> int:

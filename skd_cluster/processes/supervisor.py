@@ -33,7 +33,7 @@ from skd_cluster.core.messages import (
     SyncNow,
 )
 from skd_cluster.core.model import ExitCode, Nanos, nanos
-from skd_cluster.core.status import Applied, Board, Snapshot
+from skd_cluster.core.status import Board, Snapshot
 from skd_cluster.core.supervision import Liveness
 from skd_cluster.processes.loop import Loop, watch_signals
 from skd_cluster.processes.release import LastDuties
@@ -41,6 +41,7 @@ from skd_cluster.processes.supervisor_checks import CheckRunner
 from skd_cluster.processes.supervisor_children import Child, Keeper, Listener
 from skd_cluster.processes.supervisor_control import Desk
 from skd_cluster.processes.supervisor_floating import FloatingWatch
+from skd_cluster.processes.supervisor_holdings import Holdings
 from skd_cluster.processes.supervisor_hooks import HookRunner
 from skd_cluster.processes.supervisor_reload import CHECKS, FLOATING, HOOKS, REPLICATOR, compare
 from skd_cluster.processes.supervisor_role import Herald, StatusFile, Succession
@@ -82,7 +83,8 @@ class Supervisor:
         self._herald = Herald(config, journal, board, self._hooks, self._files)
         self._succession = Succession(board, self._replicator, self._keeper)
         self._control = ControlServer(config.run_dir)
-        self._desk = Desk(loop, self._control, board, self)
+        self._holdings = Holdings(config, journal, board, self._elector.send, self._replicator.send)
+        self._desk = Desk(loop, self._control, board, self, self._holdings)
         self._notes = NoteLog(journal)
         self._watch = Watch(journal, board, self._liveness, self._status_file)
         self._metrics = MetricsKeeper(config, journal, board)
@@ -152,7 +154,7 @@ class Supervisor:
             case CommandResult():
                 self._desk.on_result(message, now)
             case ReplicationReport():
-                self._replicated(message)
+                self._holdings.replicated(message)
             case Note():
                 self._notes.write(message, now)
             case _:
@@ -220,16 +222,6 @@ class Supervisor:
             self._replicator_failed(f"skdinotify ended with {_ending(status)}; it is started again")
         self._keeper.on_exit(now)
 
-    def _replicated(self, report: ReplicationReport) -> None:
-        self._board.update(replication=report)
-        self._holds(Data(report.data_epoch, report.generation, report.digest))
-
-    def _holds(self, data: Data) -> None:
-        """Tell the elector which configuration this node has now, for its packets."""
-        if data != self._board.now.data:
-            self._elector.send(data)
-            self._board.update(data=data, history=state.count_history(self._config.state_dir))
-
     # ---- what people ask
 
     def command(self, command: Command) -> bool:
@@ -242,13 +234,6 @@ class Supervisor:
         if not self._keeper.wanted:
             return f"{self._board.now.node} is {self._board.now.role.word}: the master is the one that replicates"
         return "" if self._replicator.send(SyncNow(allow_delete)) else "skdinotify does not run"
-
-    def applied(self, data: Data, applied: Applied) -> None:
-        """Take note of what `receive` put in place."""
-        text = f"took over generation {data.generation} of epoch {data.data_epoch}: {applied.files} files"
-        self._journal.log("applied", text, epoch=data.data_epoch)
-        self._board.update(applied=applied)
-        self._holds(data)
 
     def set_standby(self, *, standby: bool) -> None:
         """Remember that the administrator took this node out, or put it back."""
@@ -354,8 +339,9 @@ def _first_snapshot(config: Config) -> Snapshot:
         local_ip=str(config.local_ip),
         remote_ip=str(config.remote_ip),
         epoch=state.read_epoch(config.state_dir),
-        data=Data(held.version.epoch, held.version.generation, held.digest),
+        data=Data(held.version.epoch, held.version.generation, held.digest, held.unshared),
         history=state.count_history(config.state_dir),
+        conflicts=state.waiting_conflicts(config.state_dir),
     )
 
 

@@ -10,6 +10,7 @@ from skd_cluster.core.messages import Command, CommandResult, Data
 from skd_cluster.core.model import MILLISECOND, Nanos, Role, nanos
 from skd_cluster.core.status import Applied, Board, Snapshot, status
 from skd_cluster.processes.loop import Loop
+from skd_cluster.processes.supervisor_holdings import Holdings
 
 PATIENCE = nanos(5)
 """How long a change of role may take until the person who asked for it is told that it did not come."""
@@ -25,9 +26,6 @@ class Service(Protocol):
 
     def sync(self, *, allow_delete: bool) -> str:
         """Ask the replicator to compare everything; return what is in the way, or nothing."""
-
-    def applied(self, data: Data, applied: Applied) -> None:
-        """Take note of what `receive` put in place."""
 
     def reload(self, now: Nanos) -> tuple[bool, str]:
         """Read the configuration again."""
@@ -47,11 +45,12 @@ class _Wait:
 class Desk:
     """Serves every connection of the control socket; none can keep it busy."""
 
-    def __init__(self, loop: Loop, server: ControlServer, board: Board, service: Service) -> None:
+    def __init__(self, loop: Loop, server: ControlServer, board: Board, service: Service, holdings: Holdings) -> None:
         self._loop = loop
         self._server = server
         self._board = board
         self._service = service
+        self._holdings = holdings
         self._clients: list[Client] = []
         self._waits: dict[int, _Wait] = {}
         self._ident = 0
@@ -59,6 +58,7 @@ class Desk:
             "status": self._status,
             "fence": self._fence,
             "applied": self._applied,
+            "conflict": self._conflict,
             "reload": self._reload,
             "sync": self._sync,
         }
@@ -197,7 +197,11 @@ class Desk:
     def _applied(self, asked: Answer, _now: Nanos) -> Answer:
         data = Data(int(asked["data_epoch"]), int(asked["generation"]), str(asked["digest"]))
         numbers = int(asked.get("files", 0)), int(asked.get("bytes", 0)), float(asked.get("seconds", 0))
-        self._service.applied(data, Applied(wall(), *numbers))
+        self._holdings.applied(data, Applied(wall(), *numbers))
+        return {"ok": True, "text": ""}
+
+    def _conflict(self, asked: Answer, _now: Nanos) -> Answer:
+        self._holdings.conflict(str(asked.get("text", "")))
         return {"ok": True, "text": ""}
 
     def _reload(self, _asked: Answer, now: Nanos) -> Answer:

@@ -149,7 +149,9 @@ class Monitor:
     def _judge_holders(self, now: Nanos) -> None:
         ended = Nanos(min(now, *(node.address.until for node in self.nodes)))
         self.longest_two_holders = max(self.longest_two_holders, self.holders.lasted(ended))
-        lasted = self.holders.lasted(ended, after=self.world.clean_since or now)
+        # Anew with each holder that stops: the kernel keeps the address for it, whatever went before.
+        stopped_at = max(node.stopped_at for node in self.nodes)
+        lasted = self.holders.lasted(ended, after=max(self.world.clean_since or now, stopped_at))
         bound = Nanos(self.bounds.lease + self._meeting(self.holders.since))
         if lasted > bound:
             self.fail(f"two-holders: for {lasted} ns, bound {bound}")

@@ -118,6 +118,8 @@ class Node:
     passwords: list[str] = field(default_factory=lambda: ["secret"])
     disk_epoch: int = 0
     data: DataVersion = field(default_factory=DataVersion)
+    unshared: bool = False
+    """Whether the other one lacks some of its configuration."""
     faults: frozenset[FaultNote] = frozenset()
     """What is wrong with the host, whether the process runs or not."""
     witnessed: bool = True
@@ -143,6 +145,8 @@ class Node:
     believed_forgery: str = ""
     ruled_at: Nanos = NEVER
     """When it last said that it is master."""
+    stopped_at: Nanos = NEVER
+    """When it was last frozen or killed as the holder of the address, which the kernel keeps for a lease."""
     ran: bool = False
     """Whether its loop went round since somebody looked."""
 
@@ -166,7 +170,7 @@ class Node:
     def boot(self, now: Nanos, session: bytes, *, present: bool, standby: bool) -> None:
         """Start the process: a new session, the epoch and the data from disk."""
         self.machine = ElectionMachine(self.identity, self.disk_epoch, self.data)
-        self.machine.witnessed = self.witnessed
+        self.machine.witnessed, self.machine.unshared = self.witnessed, self.unshared
         self.link = PeerLink(self.local, self.remote, session)
         self.running, self.paused, self.queue = True, False, []
         self.runs += 1
@@ -177,12 +181,18 @@ class Node:
         self._perform(self.machine.start(now, present=self.address.here(now), standby=standby), now)
         self.step(now)
 
-    def sleep(self, queue_limit: int) -> None:
+    def sleep(self, now: Nanos, queue_limit: int) -> None:
         """Do not run until the next `step`; so many packets wait meanwhile."""
+        self._stopped(now)
         self.paused, self.queue_limit, self.due = True, queue_limit, FAR
 
-    def halt(self) -> None:
+    def _stopped(self, now: Nanos) -> None:
+        if self.active and self.address.here(now):
+            self.stopped_at = now
+
+    def halt(self, now: Nanos) -> None:
         """Be no process any more."""
+        self._stopped(now)
         self.running = self.paused = False
         self.queue, self.due = [], FAR
 

@@ -96,7 +96,7 @@ class World(Network):
         if not node.active:
             return
         self.note(name, f"pauses for {span:g} s")
-        node.sleep(0 if lossy else QUEUE)
+        node.sleep(self.now, 0 if lossy else QUEUE)
         self.monitor.check()
         self.at(Nanos(self.now + nanos(span)), self._wake_up, node, node.runs)
         self._watch_lease(node)
@@ -198,13 +198,13 @@ class World(Network):
         """Change the configuration on a node."""
         node = self.nodes[name]
         epoch = max(node.data.epoch, node.machine.epoch)
-        self._holds(node, DataVersion(epoch, node.data.generation + 1))
+        self._holds(node, DataVersion(epoch, node.data.generation + 1), unshared=True)
 
     def replicate(self) -> None:
         """Bring the older configuration up to date."""
         newest = max(self.a.data, self.b.data)
         for node in (self.a, self.b):
-            self._holds(node, newest)
+            self._holds(node, newest, unshared=False)
 
     # ---- how
 
@@ -241,16 +241,16 @@ class World(Network):
             node.machine.witnessed = sees
         self.monitor.check()
 
-    def _holds(self, node: Node, data: DataVersion) -> None:
-        node.data = data
+    def _holds(self, node: Node, data: DataVersion, *, unshared: bool) -> None:
+        node.data, node.unshared = data, unshared
         if node.running:
-            node.machine.data = data
+            node.machine.data, node.machine.unshared = data, unshared
 
     def _halt(self, name: str, how: str) -> None:
         node = self.nodes[name]
         if node.running:
             self.note(name, how)
-            node.halt()
+            node.halt(self.now)
             self.monitor.check()
 
     def _wake_up(self, node: Node, run: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.lab.replication_pair import Pair
 from tests.labkit import Client, Lab, Node, why_not
 
 FAILED = pytest.StashKey[bool]()
@@ -52,3 +53,14 @@ def lb2(lab: Lab) -> Node:
 @pytest.fixture
 def client(lab: Lab) -> Client:
     return lab.client("10.77.0.50")
+
+
+@pytest.fixture
+def pair(lab: Lab) -> Pair:
+    """Two nodes for replication; nothing is sent yet."""
+    return Pair(lab, max_delete="100")
+
+
+def thorough() -> bool:
+    """Whether the tests that take minutes are wanted: SKD_TORTURE=all."""
+    return os.environ.get("SKD_TORTURE") == "all"

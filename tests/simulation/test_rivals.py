@@ -2,7 +2,7 @@
 
 import pytest
 
-from skd_cluster.core.model import Reason, Role, nanos
+from skd_cluster.core.model import DataVersion, Reason, Role, nanos
 from skd_cluster.simulation.network import FLIGHT
 from skd_cluster.simulation.node import Setup
 from skd_cluster.simulation.world import World
@@ -33,6 +33,41 @@ def test_partition_heals_to_the_higher_priority() -> None:
     world.monitor.settle()
     assert (world.a.role, world.b.role) == (Role.BACKUP, Role.MASTER)
     assert world.b.claims == claims + 1
+
+
+@pytest.mark.parametrize("editor", ["a", "b"])
+@pytest.mark.parametrize("preferred", ["a", "b"])
+def test_partition_heals_to_the_only_one_that_changed_its_configuration(editor: str, preferred: str) -> None:
+    """Nothing that was typed meanwhile gives way to something older, whoever is preferred."""
+    world = World(**{preferred: Setup(priority=120)})
+    partition(world)
+    world.edit(editor)
+    world.heal()
+    world.monitor.settle()
+    assert world.nodes[editor].role is Role.MASTER
+    assert world.nodes[editor].data > DataVersion()
+
+
+def test_partition_in_which_both_were_changed_heals_to_the_preferred_one() -> None:
+    world = World()
+    partition(world)
+    world.edit("a")
+    world.edit("b")
+    world.edit("b")
+    world.heal()
+    world.monitor.settle()
+    assert (world.a.role, world.b.role) == (Role.MASTER, Role.BACKUP)
+
+
+@pytest.mark.parametrize("at", [0, 0.05, 0.1, 0.15, 0.19, 0.2, 0.201])
+def test_change_at_the_very_moment_of_meeting_leaves_one_master(at: float) -> None:
+    world = World()
+    partition(world)
+    world.delay(0.001, 0.02)
+    world.heal()
+    world.run(at)
+    world.edit("b")
+    world.monitor.settle()
 
 
 def test_survivor_s_epoch_is_above_every_other_mastership() -> None:

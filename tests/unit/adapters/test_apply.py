@@ -3,6 +3,8 @@
 import errno
 import os
 import random
+import shutil
+import socket
 import stat
 
 import pytest
@@ -346,3 +348,58 @@ def test_what_replicate_adds_travels_as_well(tmp_path):
     pair.push()
     assert pair.equal
     assert not (pair.there / "one.conf").exists()
+
+
+def across(monkeypatch):
+    """Have the history on another file system than the tree."""
+    link, rename = os.link, os.rename
+
+    def refused(call):
+        def one(source, target, **more):
+            if ("/history/" in str(target)) != ("/history/" in str(source)):
+                raise OSError(errno.EXDEV, "across", source, None, target)
+            call(source, target, **more)
+
+        return one
+
+    monkeypatch.setattr(module.os, "link", refused(link))
+    monkeypatch.setattr(module.os, "rename", refused(rename))
+
+
+def test_a_copy_for_the_history_that_was_cut_short_does_not_pass_for_the_old_file(pair, monkeypatch):
+    across(monkeypatch)
+    (pair.here / "config" / "a").write_text("new")
+    (pair.there / "config" / "a").write_text("old, and whole")
+    copy = shutil.copy2
+
+    def full(source, target, **_):
+        with open(target, "w") as file:
+            file.write("old,")
+        raise OSError(errno.ENOSPC, "full", target)
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(RefusedError):
+        pair.push()
+    monkeypatch.setattr(shutil, "copy2", copy)
+    pair.generation -= 1  # the same one again
+    pair.push()
+    assert pair.equal
+    assert pair.kept("config/a").read_text() == "old, and whole"
+    assert not (pair.history.folder / "0000000001" / "unfinished").exists()
+
+
+@pytest.mark.parametrize("ours", ["file", "folder"])
+def test_pipes_and_sockets_in_the_way_hold_nothing_up(pair, monkeypatch, ours):
+    across(monkeypatch)
+    MAKERS[ours](pair.here / "config" / "a")
+    MAKERS["file"](pair.here / "config" / "b")
+    os.mkfifo(pair.there / "config" / "a")
+    (pair.there / "config" / "b").mkdir(mode=0o750)
+    (pair.there / "config" / "b" / "kept").write_text("x")
+    os.mkfifo(pair.there / "config" / "b" / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(pair.there / "config" / "b" / "socket"))
+    assert pair.push() == []
+    assert pair.equal
+    assert [one.name for one in pair.kept("config/b").iterdir()] == ["kept"]
+    assert stat.S_IMODE(pair.kept("config/b").stat().st_mode) == 0o750

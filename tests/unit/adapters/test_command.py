@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from skd_cluster.adapters.clock import monotonic
-from skd_cluster.adapters.command import PIPE, CannotStartError, run, start, watch
+from skd_cluster.adapters.command import PIPE, CannotStartError, attend, run, start, watch
 from skd_cluster.core.model import Nanos, nanos
 
 
@@ -16,6 +16,14 @@ def test_code_and_both_outputs():
     done = run(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], nanos(5))
     assert (done.code, done.output, done.timed_out, done.ok) == (3, b"out\nerr\n", False, False)
     assert done.last_line == "err"
+
+
+def test_attended_it_stays_in_our_session_and_its_errors_are_passed_on():
+    heard = []
+    done = attend(["/bin/sh", "-c", "echo out; echo one >&2; ps -o sid= -p $$ >&2; exit 3"], heard.append)
+    assert (done.code, done.ok, done.timed_out) == (3, False, False)
+    assert done.output == b"".join(heard)
+    assert done.output.split() == [b"one", str(os.getsid(0)).encode()]
 
 
 def test_input_larger_than_a_pipe_and_environment():

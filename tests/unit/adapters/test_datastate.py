@@ -1,14 +1,19 @@
 import pytest
 
-from skd_cluster.adapters.datastate import BusyError, DataState, read_state, tree_lock, write_state
-from skd_cluster.core.model import DataVersion
+from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
+from skd_cluster.core.model import DataState, DataVersion
 
 
 def test_there_and_back(tmp_path):
-    state = DataState(DataVersion(3, 17), "ab")
+    state = DataState(DataVersion(3, 17), "ab", DataVersion(3, 16))
     write_state(tmp_path / "new", state)
     assert read_state(tmp_path / "new") == state
     assert (tmp_path / "new" / "data.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_version_of_which_nothing_else_is_known_counts_as_shared(tmp_path):
+    (tmp_path / "data.json").write_text('{"epoch": 3, "generation": 17, "digest": "ab"}')
+    assert not read_state(tmp_path).unshared
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"epoch": "x"}', '{"epoch": 1, "generation": null, "digest": ""}'])

@@ -53,6 +53,18 @@ def test_what_somebody_else_does_is_in_the_digest(folder, scans):
     assert found == digest(tree_at(folder).scan().manifest) != before
 
 
+def test_what_is_written_through_another_name_of_a_file_is_in_the_digest(folder, scans):
+    """An event names the name that was used, and no other one."""
+    os.link(folder / "a", folder / "b")
+    holding = Holding(tree_at(folder))
+    holding.read()
+    scans.clear()
+    (folder / "b").write_text("through the other name")
+    found = holding.digest(())
+    assert len(scans) == 1
+    assert found == digest(tree_at(folder).scan().manifest)
+
+
 def test_lost_events_mean_a_whole_reading(folder, scans, monkeypatch):
     holding = Holding(tree_at(folder))
     holding.read()

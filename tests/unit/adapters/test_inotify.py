@@ -3,7 +3,7 @@ import os
 import pytest
 
 from skd_cluster.adapters.sight import Sight
-from skd_cluster.adapters.tree import Tree
+from skd_cluster.adapters.tree import Folder, Tree
 from skd_cluster.core.scope import Scope
 
 
@@ -113,3 +113,21 @@ def test_a_folder_that_left_the_tree_is_not_watched_any_more(watcher, folder):
     touched(watcher)
     (folder / "outside" / "a").write_text("x")
     assert touched(watcher) == {}
+
+
+def test_a_folder_whose_name_another_had_when_it_was_to_be_watched(watcher, folder):
+    place, aside, other = folder / "config" / "one", folder / "aside", folder / "other"
+    place.mkdir()
+    other.mkdir()
+    state = place.stat()
+    listed = Folder(str(place), state.st_dev, state.st_ino)
+    place.rename(aside)
+    other.rename(place)
+    watcher._watcher.watch("config/one", listed)  # the other one, under this name
+    place.rename(other)
+    aside.rename(place)
+    touched(watcher)
+    assert not watcher._watcher.watches("config/one", listed)
+    watcher.scan()
+    (place / "a").write_text("x")
+    assert "config/one/a" in touched(watcher)

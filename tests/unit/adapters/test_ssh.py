@@ -1,5 +1,6 @@
 """What ssh and rsync are called with: nothing of it passes through a shell here."""
 
+import os
 import select
 import shlex
 from itertools import pairwise
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from skd_cluster.adapters.rsync import jobs, kept_arguments, remote_shell
+from skd_cluster.adapters.clock import monotonic
+from skd_cluster.adapters.rsync import jobs, kept_arguments, remote_shell, transfer
 from skd_cluster.adapters.ssh import Session, session_argv, tried_by_hand
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.load import load
+from skd_cluster.core.model import nanos
 from skd_cluster.core.scope import Scope
 from skd_cluster.core.session import PROTOCOL, Hello, encode
 
@@ -116,3 +119,25 @@ def test_a_login_that_prints_is_understood():
     trouble = session.trouble("the peer", "ssh root@peer true")
     assert trouble.kind == "garbled"
     assert "Welcome to lb2" in trouble.text
+
+
+def test_no_name_is_a_comment_or_an_option_to_rsync(tmp_path):
+    """The names go through a real rsync; only the way to the peer is another one."""
+    names = ["# comment", "; comment", "--delete", "two\nlines", os.fsdecode(b"\xff"), "sub/# too"]
+    program = tmp_path / "rsync"
+    program.write_text(
+        '#!/bin/bash\nfor one in "$@"; do target=$one; done\nexec rsync "${@:1:$#-1}" --rsh=/bin/false "${target#*:}"\n'
+    )
+    program.chmod(0o755)
+    (tmp_path / "source" / "sub").mkdir(parents=True)
+    (tmp_path / "target" / "sub").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "source" / name).write_text("x")
+    made = config(tmp_path, f'$rsync="{program}";')
+    running = transfer(made, CONTROL, str(tmp_path / "source"), str(tmp_path / "target"), names, nanos(20))
+    finished = None
+    while finished is None:
+        select.select([running.running.pidfd], [], [], 0.01)
+        finished = running.step(monotonic())
+    assert finished.code == 0, finished.output
+    assert [name for name in names if not (tmp_path / "target" / name).exists()] == []

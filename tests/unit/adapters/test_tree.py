@@ -114,3 +114,16 @@ def test_keys_and_paths(tree, tmp_path):
     assert tree.key(f"{tmp_path}/configuration") is None
     with pytest.raises(KeyError):
         tree.path("extra/etc/shadow")
+
+
+def test_what_is_too_deep_is_unreadable_and_the_rest_is_read(tree, tmp_path):
+    here = tmp_path / "config" / "d"
+    for _ in range(module.DEEPEST + 1):
+        here.mkdir()
+        here /= "d"
+    (tmp_path / "config" / "beside").write_text("x")
+    found = tree.scan()
+    (key,) = found.unreadable
+    assert key.count("/") == module.DEEPEST + 1
+    assert "too deep" in found.unreadable[key]
+    assert {"config/beside", "config/d/d/d"} <= found.manifest.keys()

@@ -195,3 +195,7 @@ def test_foreign_claim_is_answered_once_a_second_and_only_by_the_holder(keeper: 
     assert keeper.contested(VIP.address, at(1)) == [Announce(VIP)]
     assert keeper.contested(VIP.address, at(1.999)) == []
     assert keeper.contested(VIP.address, at(2)) == [Announce(VIP)]
+
+
+def test_addresses_are_named_as_in_the_configuration() -> None:
+    assert [str(VIP), str(OTHER)] == ["192.0.2.10/24@eth0", "2001:db8::10/64@eth0"]

@@ -63,3 +63,17 @@ def test_a_verdict_needs_its_streak_and_nothing_less(outcomes, fall, rise):
             healthy, streak = passed, 0
             assert found.pop(index).healthy is healthy
     assert not found
+
+
+def test_a_healthy_one_that_rests_is_removed_without_a_word():
+    policy = CheckPolicy(SETTINGS)
+    results(policy, [0])
+    assert policy.on_found([], nanos(3)) == []
+
+
+def test_a_result_of_a_run_that_is_not_known_any_more_counts_for_nobody():
+    policy = CheckPolicy(SETTINGS)
+    policy.on_found(["mail", "web"], Nanos(0))
+    _, web = policy.on_timer(Nanos(0))
+    assert policy.on_exit(web.run + 1, 1, "", nanos(1)) == []
+    assert policy.states() == (CheckState("mail", True, ""), CheckState("web", True, ""))

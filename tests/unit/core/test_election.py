@@ -48,6 +48,12 @@ def test_pace_of_a_master_begins_with_its_promotion() -> None:
     assert machine.on_timer(Nanos(promoted + INTERVAL)) == [Send(paced=True)]
 
 
+def test_silence_is_judged_after_everything_that_has_arrived_and_the_caller_knows_when() -> None:
+    machine = backup()
+    assert machine.judge_at == NOW + machine.peer.patience
+    assert master().judge_at == FAR
+
+
 def test_start_in_standby_holds_nothing() -> None:
     machine = ElectionMachine(LOWER)
     found = machine.start(NOW, present=True, standby=True)
@@ -311,6 +317,32 @@ def test_priority_decides_and_0_is_no_priority(mine: int, theirs: int, *, stays:
     assert view.yields_to_us is stays
 
 
+@pytest.mark.parametrize("me", [LOWER, HIGHER])
+@pytest.mark.parametrize(("mine", "theirs"), [(True, False), (False, True)])
+def test_rival_with_changes_that_the_other_one_lacks_stays(me: Identity, *, mine: bool, theirs: bool) -> None:
+    """Whatever its rank: the other one has nothing to lose."""
+    machine = master(me)
+    machine.unshared = mine
+    machine.on_advert(advert(flags=Flag.UNSHARED if theirs else Flag(0)), NOW, NOW)
+    assert (machine.role is Role.MASTER) is mine
+
+
+@pytest.mark.parametrize(("me", "stays"), [(LOWER, True), (HIGHER, False)])
+@pytest.mark.parametrize("both", [True, False])
+def test_rivals_that_both_changed_something_or_nothing_go_by_rank(me: Identity, *, stays: bool, both: bool) -> None:
+    machine = master(me)
+    machine.unshared = both
+    machine.on_advert(advert(flags=Flag.UNSHARED if both else Flag(0)), NOW, NOW)
+    assert (machine.role is Role.MASTER) is stays
+
+
+def test_unshared_changes_are_said() -> None:
+    machine = backup()
+    assert Flag.UNSHARED not in machine.word(NOW, paced=False).flags
+    machine.unshared = True
+    assert Flag.UNSHARED in machine.word(NOW, paced=False).flags
+
+
 def test_survivor_of_a_rivalry_announces_even_if_its_rival_forgot_it() -> None:
     """The rival lost power before it could yield, but it had answered for the addresses."""
     machine = master()
@@ -318,3 +350,91 @@ def test_survivor_of_a_rivalry_announces_even_if_its_rival_forgot_it() -> None:
     machine.on_advert(advert(epoch=4), NOW, NOW)
     assert Claim() in machine.on_advert(advert(Role.BACKUP, epoch=4), NOW, NOW)
     assert machine.on_advert(advert(Role.BACKUP, epoch=4), NOW, NOW) == []
+
+
+# ---- what only a wrong line would change
+
+
+FRESH = DataVersion(9, 9)
+
+
+def test_master_promoted_blind_yields_to_newer_configuration_the_first_time_it_meets_a_fit_peer_only() -> None:
+    machine = ElectionMachine(LOWER)
+    machine.start(NOW, present=False)
+    machine.on_timer(Nanos(NOW + nanos(0.7)))
+    assert machine.role is Role.MASTER
+    now = Nanos(NOW + SECOND)
+    machine.on_advert(advert(Role.BACKUP), now, now)
+    machine.on_advert(advert(Role.BACKUP, data=FRESH), now, now)
+    assert machine.role is Role.MASTER
+
+
+def test_master_that_was_not_promoted_blind_keeps_mastership_beside_newer_configuration() -> None:
+    machine = backup(LOWER)
+    silent = Nanos(NOW + machine.peer.patience)
+    machine.on_timer(silent)
+    assert machine.role is Role.MASTER
+    machine.on_advert(advert(Role.FAULT), silent, silent)
+    machine.on_advert(advert(Role.BACKUP, data=FRESH), silent, silent)
+    assert machine.role is Role.MASTER
+
+
+def test_promotion_without_ever_having_heard_a_master_knows_of_no_silence() -> None:
+    machine = started(HIGHER)
+    machine.on_advert(advert(Role.INIT), NOW, NOW)
+    assert machine.role is Role.BACKUP
+    (change,) = [one for one in machine.on_timer(machine.judge_at) if isinstance(one, Changed)]
+    assert (change.new, change.silent) == (Role.MASTER, 0)
+
+
+def test_online_does_not_override_the_other_key_unless_forced() -> None:
+    machine = ElectionMachine(LOWER)
+    machine.start(NOW, present=True)
+    machine.on_bad_key(NOW)
+    assert machine.role is Role.FAULT
+    machine.online(NOW)
+    assert machine.role is Role.FAULT
+    machine.online(NOW, force=True)
+    assert machine.role is Role.BACKUP
+
+
+def test_rivals_that_hear_each_other_within_patience_are_still_the_same_rivalry() -> None:
+    machine = master(LOWER)
+    machine.on_advert(advert(), NOW, NOW)
+    again = Nanos(NOW + machine.peer.patience)
+    assert machine.on_advert(advert(), again, again) == []
+    later = Nanos(again + machine.peer.patience + 1)
+    assert machine.on_advert(advert(), later, later) == [Send()]
+
+
+def test_peer_hears_us_up_to_its_whole_patience() -> None:
+    machine = master(LOWER)
+    patience = machine.peer.their_patience
+    machine.on_advert(advert(Role.BACKUP), Nanos(NOW + patience), NOW)
+    assert machine.peer.hears_us(Nanos(NOW + patience))
+    machine.on_advert(advert(Role.BACKUP), Nanos(NOW + patience + 1), NOW)
+    assert not machine.peer.hears_us(Nanos(NOW + patience + 1))
+
+
+def test_loop_is_late_above_half_an_interval() -> None:
+    for late, excused in ((INTERVAL // 2, False), (INTERVAL // 2 + 1, True)):
+        machine = backup()
+        judged = machine.judge_at
+        machine.on_timer(NOW)
+        machine.awake(Nanos(machine.deadline + late))
+        assert (machine.judge_at > judged) is excused
+
+
+def test_each_stay_as_backup_is_excused_anew() -> None:
+    machine = backup()
+    machine.on_timer(NOW)
+    machine.awake(Nanos(machine.deadline + INTERVAL))
+    machine.on_timer(machine.judge_at)
+    assert machine.role is Role.MASTER
+    now = machine.since
+    machine.on_advert(advert(Role.FAULT), now, now)
+    machine.failover(now, force=True)
+    assert machine.role is Role.BACKUP
+    judged = machine.judge_at
+    machine.awake(Nanos(machine.deadline + INTERVAL))
+    assert machine.judge_at > judged

@@ -41,3 +41,13 @@ def test_every_reason_has_words():
         sentence = role_sentence("lb1", RoleChange(0, Role.BACKUP, Role.MASTER, reason, 7))
         assert sentence.startswith("lb1 is master now, epoch 7: ")
         assert sentence.split(": ")[1] != reason
+
+
+def test_a_change_of_role_is_one_sentence_with_all_that_is_known():
+    told = RoleChange(0, Role.BACKUP, Role.MASTER, Reason.PEER_SILENT, 7, "eth0", nanos(0.6), nanos(0.0012))
+    words = "the master was not heard for 600 ms (eth0), addresses up after 1.2 ms"
+    assert role_sentence("lb1", told) == f"lb1 is master now, epoch 7: {words}"
+
+
+def test_a_reason_of_a_later_release_is_told_as_it_is():
+    assert role_sentence("lb1", RoleChange(0, Role.BACKUP, Role.MASTER, "eclipse", 7)).endswith(": eclipse")

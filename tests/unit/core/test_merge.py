@@ -80,3 +80,7 @@ def test_merged_tables_cover_theirs_and_begin_with_ours(theirs, ours):
     assert tables_combine(theirs, merged) == merged
     added = [int(one.split()[0]) for one in merged[len(ours) :].splitlines()]
     assert len(set(added)) == len(added)
+
+
+def test_tables_of_a_node_that_has_none_are_theirs():
+    assert tables_combine(b"200\ttable_eth0\n", None) == b"200\ttable_eth0\n"

@@ -144,6 +144,14 @@ def test_same_packet_on_another_path_is_a_duplicate_and_twice_on_one_path_a_repl
 # ---- who it is
 
 
+def test_a_new_session_begins_anew_on_every_path(link: PeerLink) -> None:
+    for path in (0, 1):
+        link.judge(packet(900, session=THEIR_OLD, echo=9), NOW, path)
+    link.judge(packet(1, echo=10), NOW)
+    assert link.judge(packet(1, echo=10), NOW, 1) == drop(DropReason.DUPLICATE)
+    assert link.judge(packet(1, echo=10), NOW, 1) == drop(DropReason.REPLAYED)
+
+
 def test_own_session_or_own_address_is_a_reflection(link: PeerLink) -> None:
     assert link.judge(packet(1, session=OURS, echo=10), NOW) == drop(DropReason.REFLECTED)
     assert link.judge(replace(packet(1, echo=10), sender=LOCAL), NOW) == drop(DropReason.REFLECTED)
@@ -170,6 +178,7 @@ def test_challenges_back_off_to_four_intervals(link: PeerLink) -> None:
         assert link.judge(packet(1), now) == Challenge(THEIRS, 1)
         assert link.judge(packet(2), Nanos(now + wait - 1)) == drop(DropReason.UNPROVEN)
         now = Nanos(now + wait)
+    assert link.judge(packet(1), now) == Challenge(THEIRS, 1)
 
 
 def test_each_session_has_its_own_allowance(link: PeerLink) -> None:

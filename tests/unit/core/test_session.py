@@ -1,45 +1,73 @@
 import json
 import struct
 from contextlib import suppress
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skd_cluster.core.session import (
+    About,
     Ask,
+    AskKept,
     Begin,
     Commit,
     Confirm,
     Decoder,
+    Facts,
+    Generations,
+    Get,
     Hello,
     Holds,
+    ListKept,
+    Message,
+    Open,
     ProtocolError,
     Put,
     Ready,
+    Recall,
     Refusal,
     Refused,
+    Resolve,
+    Restore,
     encode,
 )
 
 MESSAGES = [
     Hello(1, "3.0.0", 7),
-    Hello(1, "3.0.0", 7, "backup", 3, 12, "ab"),
+    Hello(1, "3.0.0", 7, "backup", 3, 12, "ab", ["split-x"], "lb2"),
     Ask(),
     Holds({"config/caf\udce9": ["f", 420, 0, 0, "x", 1, 2]}),
+    Holds({}, 3, 12, {"config/a": "no permission"}),
     Begin(7),
     Ready("/var/lib/skd-cluster/staging/1/tree"),
     Put("config/two\nlines", b"\0\xff\n"),
     Put("config/empty"),
+    Put("config/large", b"end", 1 << 20),
     Commit(7, 3, 12, "ab", {"config": ["d", 493, 0, 0, "", 0, 0]}, ["config/a"], ["config/b"]),
     Confirm("ab", 3, 4, ["kept"]),
     Refused(Refusal.MASTER.value, "the peer is master itself"),
+    Get("config/a"),
+    ListKept(),
+    Generations([41, 40]),
+    About(41),
+    Facts(41, {"epoch": 3, "made": ["config/a"]}),
+    AskKept(41),
+    Recall(41, "config/a", 1 << 20),
+    Resolve("split-2026-11-24T20-15-30-lb2"),
+    Open(),
+    Restore("41@lb2", {"config": ["d", 493, 0, 0, "", 0, 0]}, ["config/a"], ["config/b"]),
 ]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
 def test_there_and_back(message):
     assert list(Decoder().feed(encode(message))) == [message]
+
+
+def test_every_message_is_among_those_above():
+    assert {type(one) for one in MESSAGES} == set(get_args(Message))
 
 
 def test_byte_by_byte_and_all_at_once():
@@ -67,6 +95,8 @@ def frame(header, body=b""):
         frame({"kind": "Begin", "epoch": "7"}),
         frame({"kind": "Commit", "epoch": 1}),
         frame({"kind": "Holds", "entries": []}),
+        frame({"kind": "Recall", "generation": 41}),
+        frame({"kind": "Restore", "source": 7, "entries": {}, "fetch": [], "delete": []}),
         struct.pack("!II", 2, 1 << 30),
         struct.pack("!II", 0, 0),
     ],

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data
 from skd_cluster.core.model import Nanos, Role, nanos
-from skd_cluster.core.status import HookTotals, ReplicationTotals, Snapshot, problems, status
+from skd_cluster.core.status import Board, HookTotals, ReplicationTotals, Snapshot, problems, status
 from tests.fakes.supervised import change, replicated, report
 
 FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
@@ -113,3 +114,21 @@ def test_the_epoch_of_a_peer_counts_once_it_was_verified():
     assert snapshot.known_epoch == 9
     snapshot.elector.peer["heard_at"] = 0
     assert snapshot.known_epoch == 3
+
+
+def test_replication_s_trouble_is_a_problem_of_the_master_only():
+    trouble = replicated(last_error="no sshd answers")
+    for role, told in ((Role.MASTER, ["replication: no sshd answers"]), (Role.BACKUP, [])):
+        snapshot, now = seen(role, replication=trouble)
+        assert [one for one in problems(snapshot, now) if "sshd" in one] == told
+
+
+def test_a_configuration_that_is_not_in_force_is_a_problem():
+    snapshot, now = seen(reload_ok=False, reload_note="it has errors")
+    assert problems(snapshot, now)[-1] == "the configuration file is not in force: it has errors"
+
+
+def test_the_board_shows_the_newest():
+    board = Board(FIRST)
+    board.update(epoch=5)
+    assert board.now == replace(FIRST, epoch=5)

@@ -99,3 +99,13 @@ def test_it_runs_once_at_most_and_always_ends_up_as_wanted(events):
             now = max(now, machine.deadline)
             perform(machine.on_timer(now))
     assert alive is machine.wanted
+
+
+def test_a_later_report_is_no_reason_to_feed_anew_and_silence_is_told_in_seconds():
+    one = Liveness(nanos(1))
+    assert one.silent(nanos(5)) == 0
+    one.on_report(nanos(10))
+    one.on_timer(nanos(10))
+    one.on_report(nanos(10.5))
+    assert one.deadline == nanos(11)
+    assert one.silent(nanos(12)) == 1.5

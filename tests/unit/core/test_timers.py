@@ -81,3 +81,8 @@ def test_a_single_hiccup_decides_nothing() -> None:
 
 def test_three_late_rounds_of_two_hundred_are_too_many() -> None:
     assert keepable(nanos(0.01), [nanos(0.0001)] * 197 + [nanos(0.03)] * 3)[0] == nanos(0.12)
+
+
+def test_what_is_asked_of_a_prompt_host_is_not_shortened() -> None:
+    asked = nanos(0.05)
+    assert keepable(asked, [nanos(0.001)] * 200) == (asked, nanos(0.001))

@@ -43,7 +43,7 @@ adverts = st.builds(
     cluster_id=byte,
     priority=byte,
     role=st.sampled_from(Role),
-    flags=st.integers(0, 31).map(Flag),
+    flags=st.integers(0, 63).map(Flag),
     interval=st.integers(10_000, 40_000_000).map(lambda micro: Nanos(micro * 1000)),
     dead_ratio=st.integers(1, 255),
     release=st.tuples(byte, byte, byte),
@@ -224,7 +224,7 @@ def test_impossible_values_are_malformed_even_when_signed(at: int, value: bytes)
 
 
 def test_unknown_flags_are_ignored() -> None:
-    body = PACKET[:15] + b"\xe1" + PACKET[16:-32]
+    body = PACKET[:15] + b"\xc1" + PACKET[16:-32]
     assert decode(signed(body)) == ADVERT
 
 

@@ -2,16 +2,20 @@
 
 import json
 import os
+import socket
+import stat
 import threading
 
 import pytest
 
 import skd_cluster
-from skd_cluster.adapters.datastate import read_state, tree_lock
+from skd_cluster.adapters.datastate import read_state, tree_lock, write_state
+from skd_cluster.adapters.fence import Fence, ServiceDownError
+from skd_cluster.adapters.history import History, close_conflict
 from skd_cluster.adapters.tree import Tree, read_file
 from skd_cluster.config.load import load
 from skd_cluster.core.manifest import compare, digest, pack_manifest, unpack_manifest
-from skd_cluster.core.model import DataVersion, ExitCode, Role, nanos
+from skd_cluster.core.model import DataState, DataVersion, ExitCode, Role, nanos
 from skd_cluster.core.session import (
     PROTOCOL,
     Ask,
@@ -27,7 +31,7 @@ from skd_cluster.core.session import (
     Refused,
     encode,
 )
-from skd_cluster.processes.receiver import Fence, Receiver, ServiceDownError, serve
+from skd_cluster.processes.receiver import Receiver, serve
 
 
 class Side:
@@ -91,7 +95,8 @@ def side(tmp_path):
 
 
 def test_hello_says_role_epoch_and_what_is_held(side):
-    assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)) == Hello(PROTOCOL, skd_cluster.__version__, 5, "backup")
+    said = Hello(PROTOCOL, skd_cluster.__version__, 5, "backup", node=socket.gethostname())
+    assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)) == said
     side.push()
     answer = side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5))
     assert (answer.data_epoch, answer.generation) == (5, 1)
@@ -247,3 +252,123 @@ def test_a_question_is_answered_from_the_tree(side):
     answer = side.receiver.answer(Ask())
     assert isinstance(answer, Holds)
     assert set(unpack_manifest(answer.entries)) == {"config", "config/a"}
+
+
+def test_names_that_a_killed_session_left_are_removed_also_beside_single_files(side, tmp_path):
+    left = [tmp_path / "config" / ".skd-4194305", tmp_path / ".skd-4194305"]
+    for one in left:
+        one.write_text("half of rt_tables")
+    Receiver(side.config, side.fence, side.told.append)
+    assert [one for one in left if one.exists()] == []
+
+
+def test_the_history_tells_the_whole_of_a_push_that_took_two_attempts(side, tmp_path):
+    """The first one dies after it has begun: what it did is not found any more by the second."""
+    (tmp_path / "ours" / "b").write_text("made")
+    (tmp_path / "ours" / "z").mkdir()
+    (tmp_path / "config" / "old").mkdir()
+    (tmp_path / "config" / "old" / "x").write_text("deleted")
+    (tmp_path / "config" / "z").write_text("a file where a folder belongs")
+    (tmp_path / "state" / "history" / "0000000001" / "tree" / "config").mkdir(parents=True)
+    in_the_way = tmp_path / "state" / "history" / "0000000001" / "tree" / "config" / "old"
+    in_the_way.write_text("")  # so that keeping old/x fails
+    answer = side.push()
+    assert isinstance(answer, Refused)
+    assert (tmp_path / "config" / "b").exists()
+    in_the_way.unlink()
+    assert isinstance(side.push(), Confirm)
+    about = json.loads((tmp_path / "state" / "history" / "0000000001" / "about.json").read_text())
+    assert about["made"] == ["config/b"]
+    assert {"config/a", "config/z", "config/old", "config/old/x"} <= about["before"].keys()
+    assert stat.S_ISREG(about["before"]["config/z"][0])
+    assert set(about["deleted"]) == {"config/old", "config/old/x"}
+
+
+# ---- changes of this node's own
+
+
+def own(side, text, name="a"):
+    """Change something on the receiving side."""
+    (side.folder / "config" / name).write_text(text)
+
+
+def conflicts(side):
+    return [one["text"] for one in side.told if one["verb"] == "conflict"]
+
+
+def about(side, generation):
+    folder = side.folder / "state" / "history" / f"{generation:010d}"
+    return json.loads((folder / "about.json").read_text())
+
+
+def test_a_first_synchronisation_is_no_conflict(side):
+    side.push()
+    assert conflicts(side) == []
+
+
+def test_a_change_of_the_master_s_is_no_conflict(side):
+    side.push()
+    (side.folder / "ours" / "a").write_text("newer")
+    answer = side.push(generation=2)
+    assert answer.conflicts == []
+    assert "conflict" not in about(side, 2)
+
+
+def test_what_was_changed_here_by_hand_gives_way_and_is_kept_under_a_name(side):
+    side.push()
+    own(side, "by hand")
+    (side.folder / "ours" / "b").write_text("the master's")
+    answer = side.push(generation=2)
+    (name,) = answer.conflicts
+    assert name.startswith("drift-")
+    assert about(side, 2)["conflict"] == {"name": name, "kind": "drift", "keys": ["config/a"], "resolved": False}
+    assert (side.folder / "state/history/0000000002/tree/config/a").read_text() == "by hand"
+    (text,) = conflicts(side)
+    assert f"conflict {name}: 1 of this node's own changes, made by hand on a backup" in text
+    assert text in (side.folder / "log").read_text()
+    assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)).conflicts == [name]
+
+
+def test_it_is_told_before_anything_is_replaced(side):
+    side.push()
+    own(side, "by hand")
+    seen = []
+    side.receiver._tell = lambda facts: seen.append((facts["verb"], (side.folder / "config" / "a").read_text()))
+    side.push(generation=2)
+    assert seen == [("conflict", "by hand"), ("applied", "new")]
+
+
+def test_what_this_node_changed_as_a_master_alone_is_a_split(side):
+    side.push()
+    own(side, "typed here")
+    (side.folder / "config" / "made").write_text("made here")
+    found = digest(side.receiver._tree.scan().manifest)
+    write_state(side.folder / "state", DataState(DataVersion(4, 2), found, DataVersion(5, 1)))
+    (name,) = side.push(generation=3).conflicts
+    assert name.startswith("split-")
+    assert about(side, 3)["conflict"]["keys"] == ["config/a", "config/made"]
+
+
+def test_without_the_memory_of_what_both_held_all_that_is_replaced_may_be_missed(side):
+    side.push()
+    (side.folder / "ours" / "b").write_text("the master's")
+    own(side, "typed here")
+    write_state(side.folder / "state", DataState(DataVersion(4, 2), "00", DataVersion(3, 1)))
+    side.push(generation=3)
+    assert about(side, 3)["conflict"]["keys"] == ["config/a"]
+
+
+def test_a_conflict_that_waits_outlives_the_history_s_limit(side):
+    side.receiver._history = History(side.folder / "state" / "history", keep=2)
+    side.push()
+    own(side, "by hand")
+    (name,) = side.push(generation=2).conflicts
+    for number in range(3, 8):
+        (side.folder / "ours" / "a").write_text(str(number))
+        assert side.push(generation=number).conflicts == [name]
+    kept = sorted(path.name for path in (side.folder / "state" / "history").glob("0*"))
+    assert kept == [f"{number:010d}" for number in (2, 6, 7)]
+    close_conflict(side.folder / "state" / "history", name)
+    (side.folder / "ours" / "a").write_text("8")
+    assert side.push(generation=8).conflicts == []
+    assert len(list((side.folder / "state" / "history").glob("0*"))) == 2
