@@ -438,3 +438,17 @@ def test_each_stay_as_backup_is_excused_anew() -> None:
     judged = machine.judge_at
     machine.awake(Nanos(machine.deadline + INTERVAL))
     assert machine.judge_at > judged
+
+
+def test_master_that_was_promoted_blind_once_is_not_blind_in_its_next_mastership() -> None:
+    machine = ElectionMachine(LOWER)
+    machine.start(NOW, present=False)
+    now = Nanos(NOW + nanos(0.7))
+    machine.on_timer(now)
+    machine.standby(now)
+    machine.online(now)
+    machine.on_advert(advert(Role.MASTER), now, now)
+    machine.on_advert(advert(Role.BACKUP, priority=0), now, now)
+    assert machine.role is Role.MASTER
+    machine.on_advert(advert(Role.BACKUP, data=FRESH), now, now)
+    assert machine.role is Role.MASTER
