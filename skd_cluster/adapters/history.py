@@ -1,7 +1,7 @@
 """What replication replaced or deleted on this node: one folder a generation, with the old files under their keys.
 
-`about.json` in it says what the push was to change, make and delete, and is there before the first change. An old file is a hard link where the file system allows:
-nothing writes into a file that was replaced.
+`about.json` in it says what the push was to change, make and delete, and is there before the first change. An old file is a
+hard link where the file system allows: nothing writes into a file that was replaced.
 """
 
 import errno
@@ -17,6 +17,8 @@ from typing import Any
 from skd_cluster.adapters.atomic import write_atomic
 from skd_cluster.core.conflict import Conflict, parse_conflict
 from skd_cluster.core.history import merged
+
+_ABOUT = "about.json"
 
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
@@ -113,12 +115,11 @@ class Kept:
     def about(self, facts: dict[str, Any]) -> None:
         """Write down what is about to be done; a second try of the same generation adds to the first. Raises OSError."""
         self._folder(self.folder)
-        whole = merged(self._earlier(), facts)
-        write_atomic(self.folder / "about.json", json.dumps(whole, indent=1).encode() + b"\n", mode=0o600)
+        write_about(self.folder, merged(read_about(self.folder), facts))
 
     def conflict(self) -> Conflict | None:
         """Return the conflict that an earlier attempt at this generation wrote down."""
-        return parse_conflict(self._earlier().get("conflict"))
+        return parse_conflict(read_about(self.folder).get("conflict"))
 
     def wait(self, name: str) -> None:
         """Have a conflict of this generation wait for somebody. Raises OSError."""
@@ -127,14 +128,6 @@ class Kept:
         place.parent.mkdir(mode=0o700, exist_ok=True)
         if not os.path.lexists(place):
             place.symlink_to(f"../{self.folder.name}")
-
-    def _earlier(self) -> dict[str, Any]:
-        """Return what an earlier attempt at this generation wrote down, which did not come to its end."""
-        try:
-            found = json.loads((self.folder / "about.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
 
     def _place(self, key: str) -> Path:
         place = self.folder / "tree" / key
@@ -146,6 +139,20 @@ class Kept:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)  # private keys are in it, under their own modes
             self._made.add(folder)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what was written down of a generation, nothing of it if that cannot be read."""
+    try:
+        found = json.loads((folder / _ABOUT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_about(folder: Path, facts: dict[str, Any]) -> None:
+    """Write down what there is to say of a generation. Raises OSError."""
+    write_atomic(folder / _ABOUT, json.dumps(facts, indent=1).encode() + b"\n", mode=0o600)
 
 
 def _lasting(state: os.stat_result) -> bool:

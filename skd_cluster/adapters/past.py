@@ -1,17 +1,13 @@
 """Reads what `adapters.history` keeps: which generations there are, what one of them replaced, the old contents."""
 
-import json
 import os
 import stat
 from pathlib import Path
 
-from skd_cluster.adapters.atomic import write_atomic
-from skd_cluster.adapters.history import close_conflict
+from skd_cluster.adapters.history import close_conflict, read_about, write_about
 from skd_cluster.adapters.tree import read_content
 from skd_cluster.core.history import Generation, kept_manifest, parse
 from skd_cluster.core.manifest import Entry, Kind
-
-_ABOUT = "about.json"
 
 
 class Past:
@@ -29,12 +25,7 @@ class Past:
 
     def about(self, number: int) -> dict[str, object]:
         """Return what was written down of a generation, nothing of it if that cannot be read. Raises LookupError."""
-        folder = self._place(number)
-        try:
-            found = json.loads((folder / _ABOUT).read_bytes())
-        except (OSError, ValueError):
-            found = {}
-        return found if isinstance(found, dict) else {}
+        return read_about(self._place(number))
 
     def generation(self, number: int) -> Generation:
         """Return the facts of a generation. Raises LookupError."""
@@ -70,8 +61,7 @@ class Past:
             if conflict is not None and conflict.name == name:
                 found = about["conflict"]
                 about["conflict"] = (found if isinstance(found, dict) else {}) | {"resolved": True}
-                text = json.dumps(about, indent=1).encode() + b"\n"
-                write_atomic(self._place(number) / _ABOUT, text, mode=0o600)
+                write_about(self._place(number), about)
                 close_conflict(self.folder, name)
                 return number
         raise LookupError(f"conflict {name}")
