@@ -5,9 +5,9 @@ import stat
 from pathlib import Path
 
 from skd_cluster.adapters.history import close_conflict, read_about, write_about
-from skd_cluster.adapters.tree import read_content
+from skd_cluster.adapters.tree import file_entry, folder_entry, link_entry, read_content
 from skd_cluster.core.history import Generation, kept_manifest, parse
-from skd_cluster.core.manifest import Entry, Kind
+from skd_cluster.core.manifest import Entry
 
 
 class Past:
@@ -91,12 +91,10 @@ def _walk(path: str, key: str, found: dict[str, Entry]) -> None:
         return
     for entry in entries:
         state, name = entry.stat(follow_symlinks=False), f"{key}/{entry.name}" if key else entry.name
-        mode, uid, gid = stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid
         if stat.S_ISDIR(state.st_mode):
-            found[name] = Entry(Kind.FOLDER, mode, uid, gid)
+            found[name] = folder_entry(state)
             _walk(entry.path, name, found)
         elif stat.S_ISLNK(state.st_mode):
-            found[name] = Entry(Kind.LINK, 0, uid, gid, os.readlink(entry.path), mtime=state.st_mtime_ns)
+            found[name] = link_entry(entry.path, state)
         elif stat.S_ISREG(state.st_mode):
-            content = read_content(name, entry.path)
-            found[name] = Entry(Kind.FILE, mode, uid, gid, content, state.st_size, state.st_mtime_ns)
+            found[name] = file_entry(state, read_content(name, entry.path))

@@ -142,10 +142,10 @@ class Tree:
         try:
             state = os.lstat(path)
             if stat.S_ISDIR(state.st_mode):
-                return _folder(state)
+                return folder_entry(state)
             if stat.S_ISLNK(state.st_mode):
-                return _link(path, state)
-            return _file(state, read_content(key, path, _stamp(state))) if stat.S_ISREG(state.st_mode) else None
+                return link_entry(path, state)
+            return file_entry(state, read_content(key, path, _stamp(state))) if stat.S_ISREG(state.st_mode) else None
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -183,7 +183,7 @@ class Tree:
             return
         if state is not None and stat.S_ISDIR(state.st_mode) and watched(key, Folder(path, state.st_dev, state.st_ino)):
             if self.travels(key, folder=True):
-                found.manifest[key] = _folder(state)
+                found.manifest[key] = folder_entry(state)
             return
         found.whole.add(key)
         if state is None:
@@ -222,13 +222,13 @@ class Tree:
             return
         try:
             if folder:
-                found.manifest[key] = _folder(state)
+                found.manifest[key] = folder_entry(state)
                 self._list(key, Folder(path, state.st_dev, state.st_ino), found, known)
             elif stat.S_ISREG(state.st_mode):
                 if key not in found.changing:
                     self._file(key, path, state, found, known)
             elif stat.S_ISLNK(state.st_mode):
-                found.manifest[key] = _link(path, state)
+                found.manifest[key] = link_entry(path, state)
             else:
                 found.skipped[key] = path
         except FileNotFoundError:
@@ -257,7 +257,7 @@ class Tree:
             known[key], found.manifest[key] = before, before.entry
             return
         now = int(wall() * SECOND)
-        entry = _file(state, read_content(key, path, stamp))
+        entry = file_entry(state, read_content(key, path, stamp))
         if state.st_ctime_ns < now - GRAIN:
             known[key] = _Known(stamp, entry)
         else:
@@ -265,15 +265,18 @@ class Tree:
         found.manifest[key] = entry
 
 
-def _folder(state: os.stat_result) -> Entry:
+def folder_entry(state: os.stat_result) -> Entry:
+    """Return what an entry says of a folder."""
     return Entry(Kind.FOLDER, stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
 
 
-def _link(path: str, state: os.stat_result) -> Entry:
+def link_entry(path: str, state: os.stat_result) -> Entry:
+    """Return what an entry says of a link. Raises OSError."""
     return Entry(Kind.LINK, 0, state.st_uid, state.st_gid, os.readlink(path), mtime=state.st_mtime_ns)
 
 
-def _file(state: os.stat_result, content: str) -> Entry:
+def file_entry(state: os.stat_result, content: str) -> Entry:
+    """Return what an entry says of a file; `content` as `read_content` gives it."""
     mode = stat.S_IMODE(state.st_mode)
     return Entry(Kind.FILE, mode, state.st_uid, state.st_gid, content, state.st_size, state.st_mtime_ns)
 
