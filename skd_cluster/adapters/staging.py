@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from skd_cluster.core.manifest import Entry, content_of
+from skd_cluster.core.merge import MERGES
 from skd_cluster.core.scope import TEMPORARY
 
 _NAME = "staging"
@@ -26,11 +28,16 @@ class Staging:
         self._made = self.folder / "made"
         self._count = 0
         self._folders: set[str] = set()
+        self.taken: dict[str, Entry] = {}
+        """What each of the contents will be that came with their entry."""
+        self._complete: dict[str, int] = {}
 
     def renew(self, roots: Iterable[str]) -> None:
         """Make it empty, with the folders in which rsync makes those of the roots. Raises OSError."""
         self.remove()
         self._folders.clear()
+        self.taken = {}
+        self._complete.clear()
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for one in (self.folder, self.tree, self._made):
             one.mkdir(mode=0o700)
@@ -40,15 +47,37 @@ class Staging:
 
     def put(self, key: str, body: bytes, at: int = 0) -> None:
         """Take a content, or from `at` on the next piece of one. Readable by nobody else. Raises OSError."""
+        self._complete.pop(key, None)
+        descriptor = self._open(key, 0 if at else os.O_TRUNC)
+        try:
+            _write(descriptor, body, at)
+        finally:
+            os.close(descriptor)
+
+    def take(self, key: str, entry: Entry, body: bytes) -> None:
+        """Take a content and give it all it will have in the tree, if it is what its entry says. Raises OSError."""
+        self._complete.pop(key, None)
+        self.taken[key] = entry
+        descriptor = self._open(key, os.O_TRUNC)
+        try:
+            _write(descriptor, body, 0)
+            if key not in MERGES and content_of(key, body) == entry.content:
+                dress(descriptor, entry)
+                self._complete[key] = os.fstat(descriptor).st_ino
+        finally:
+            os.close(descriptor)
+
+    def complete(self, key: str) -> int | None:
+        """Return the inode of a content that needs nothing more to be in the tree what its entry says."""
+        return self._complete.get(key)
+
+    def _open(self, key: str, flags: int) -> int:
         place = self.path(key)
-        folder = os.path.dirname(place)
+        folder = place.rpartition("/")[0]
         if folder not in self._folders:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             self._folders.add(folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if at else os.O_TRUNC)
-        with os.fdopen(os.open(place, flags, 0o600), "wb") as stream:
-            stream.seek(at)
-            stream.write(body)
+        return os.open(place, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
 
     def path(self, key: str) -> str:
         """Return where the content of a key is."""
@@ -62,6 +91,20 @@ class Staging:
     def remove(self) -> None:
         """Remove it with all in it, if it is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def dress(descriptor: int, entry: Entry) -> None:
+    """Give an open file the owner, mode and time of an entry. Raises OSError."""
+    os.fchown(descriptor, entry.uid, entry.gid)  # before the mode, of which it may take bits away
+    os.fchmod(descriptor, entry.mode)
+    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+
+
+def _write(descriptor: int, body: bytes, at: int) -> None:
+    view = memoryview(body)
+    while view:
+        written = os.pwrite(descriptor, view, at)
+        view, at = view[written:], at + written
 
 
 def staging_parent(state_dir: Path, configdir: Path) -> Path:

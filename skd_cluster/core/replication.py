@@ -143,11 +143,15 @@ class ReplicationMachine:
         return self.sync_now(now)
 
     def sync_now(self, now: Nanos, *, allow_delete: bool = False, asked: bool = True) -> list[Action]:
-        """Compare everything, without waiting for a retry. Who `asked` is told again what is still wrong."""
+        """Compare everything, without waiting for a retry. Who `asked` is told again what is still wrong.
+
+        Nobody asked when the peer may hold something else than thought: then our own tree need not be read for it.
+        """
         if allow_delete:
             self._guard.allow()
         self.troubles.impatient(now, asked=asked)
-        self._reading.everything()
+        if asked:
+            self._reading.everything()
         if self.link is not Link.SENDING:
             self._trees.forget()
         if self._limit_at is None:
