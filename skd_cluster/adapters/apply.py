@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from skd_cluster.adapters.atomic import sync_around
 from skd_cluster.adapters.history import Kept
+from skd_cluster.adapters.newfolders import NewFolders
 from skd_cluster.adapters.staging import Staging, dress
 from skd_cluster.adapters.tree import ChangingError, Tree, content_in, read_file
 from skd_cluster.core.manifest import Entry, Kind, shallow_first
@@ -68,17 +70,22 @@ class Applier:
             for key in fetch:
                 place = self._tree.path(key)
                 self._prepare(key, entries[key], durable=len(fetch) <= _ONE_BY_ONE)
+            place = str(self._staging.folder)
             if len(fetch) > _ONE_BY_ONE:
-                os.sync()
+                sync_around(place)
+            foreseen = self._foreseen(ordered, delete)
+            new = NewFolders(self._tree, self._staging, entries)
+            new.build(ordered, frozenset(foreseen["made"]))
             place = str(self._kept.folder)
-            self._kept.about(self._foreseen(ordered, delete))
+            self._kept.about(foreseen)
             fetched = frozenset(fetch)
             for key in ordered:
-                place = self._tree.path(key)
-                self._make(key, place, entries[key], fetched=key in fetched)
+                if key not in new.placed:
+                    place = self._tree.path(key)
+                    self._make(key, place, entries[key], new, fetched=key in fetched)
             left = [words for key in delete if (words := self._delete(key, self._tree.path(key)))]
             for key in reversed(ordered):
-                if entries[key].kind is Kind.FOLDER:
+                if entries[key].kind is Kind.FOLDER and key not in new.placed:
                     place = self._tree.path(key)
                     self._attributes(place, entries[key])
             self._settle()
@@ -160,12 +167,15 @@ class Applier:
         self._led_to.add(above)
         return True
 
-    def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
+    def _make(self, key: str, path: str, entry: Entry, new: NewFolders, *, fetched: bool) -> None:
         if not self._inside(key):
             raise RefusedError(Refusal.DIFFERS, f"{path}: the folder it belongs into is not there on the peer")
         state = _state(path)
         self._folders.add(path.rpartition("/")[0])
         if entry.kind is Kind.FOLDER:
+            if state is None and new.place(key, path):
+                self._folders.update(new.folders(key))
+                return
             if state is None or not stat.S_ISDIR(state.st_mode):
                 self._clear(key, path, state)
                 os.mkdir(path, 0o700)
@@ -179,18 +189,21 @@ class Applier:
             self._clear(key, path, state)
         elif state is not None:
             self._kept.link(key, path)
+        self._put(key, path, entry)
+
+    def _put(self, key: str, path: str, entry: Entry) -> None:
         self._place(self._source(key, entry), path)
-        inode = self._staging.complete(key)
-        if inode is not None:
-            self._tree.placed(key, path, entry, inode)
+        staged = self._staging.complete(key)
+        if staged is not None:
+            state = os.lstat(path)  # a rename changes a time of it
+            if (state.st_dev, state.st_ino) == (staged.st_dev, staged.st_ino):
+                self._tree.placed(key, state, entry)
 
     def _source(self, key: str, entry: Entry) -> str:
         if entry.kind is Kind.FILE:
             return self._staging.path(key)
         name = self._staging.fresh()
-        os.symlink(entry.content, name)
-        os.chown(name, entry.uid, entry.gid, follow_symlinks=False)
-        os.utime(name, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+        self._staging.link(name, entry)
         return name
 
     def _place(self, source: str, path: str) -> None:
@@ -256,7 +269,9 @@ class Applier:
     def _settle(self) -> None:
         """Make the names durable."""
         if len(self._folders) > _ONE_BY_ONE:
-            os.sync()
+            every = (*self._folders, str(self._kept.folder))
+            for folder in {state.st_dev: one for one in every if (state := _state(one)) is not None}.values():
+                sync_around(folder)
             return
         for folder in self._folders:
             with suppress(FileNotFoundError):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ class Staging:
         self._folders: set[str] = set()
         self.taken: dict[str, Entry] = {}
         """What each of the contents will be that came with their entry."""
-        self._complete: dict[str, int] = {}
+        self._complete: dict[str, os.stat_result] = {}
 
     def renew(self, roots: Iterable[str]) -> None:
         """Make it empty, with the folders in which rsync makes those of the roots. Raises OSError."""
@@ -62,22 +63,30 @@ class Staging:
         try:
             _write(descriptor, body, 0)
             if key not in MERGES and content_of(key, body) == entry.content:
-                dress(descriptor, entry)
-                self._complete[key] = os.fstat(descriptor).st_ino
+                self._complete[key] = dress(descriptor, entry)
         finally:
             os.close(descriptor)
 
-    def complete(self, key: str) -> int | None:
-        """Return the inode of a content that needs nothing more to be in the tree what its entry says."""
+    def complete(self, key: str) -> os.stat_result | None:
+        """Return the state of a content that needs nothing more to be in the tree what its entry says."""
         return self._complete.get(key)
 
-    def _open(self, key: str, flags: int) -> int:
-        place = self.path(key)
-        folder = place.rpartition("/")[0]
+    def folder_of(self, key: str) -> None:
+        """Make the folder a key is in. Raises OSError."""
+        folder = self.path(key).rpartition("/")[0]
         if folder not in self._folders:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             self._folders.add(folder)
-        return os.open(place, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+
+    def link(self, place: str, entry: Entry) -> None:
+        """Make a link in it. Raises OSError."""
+        os.symlink(entry.content, place)
+        os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
+        os.utime(place, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _open(self, key: str, flags: int) -> int:
+        self.folder_of(key)
+        return os.open(self.path(key), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
 
     def path(self, key: str) -> str:
         """Return where the content of a key is."""
@@ -93,18 +102,22 @@ class Staging:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def dress(descriptor: int, entry: Entry) -> None:
-    """Give an open file the owner, mode and time of an entry. Raises OSError."""
-    os.fchown(descriptor, entry.uid, entry.gid)  # before the mode, of which it may take bits away
-    os.fchmod(descriptor, entry.mode)
+def dress(descriptor: int, entry: Entry) -> os.stat_result:
+    """Give an open file the owner, mode and time of an entry; return its state then. Raises OSError."""
+    state = os.fstat(descriptor)
+    if (state.st_uid, state.st_gid) != (entry.uid, entry.gid):
+        os.fchown(descriptor, entry.uid, entry.gid)
+        state = os.fstat(descriptor)  # it may have taken bits of the mode away
+    if stat.S_IMODE(state.st_mode) != entry.mode:
+        os.fchmod(descriptor, entry.mode)
     os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+    return os.fstat(descriptor)
 
 
 def _write(descriptor: int, body: bytes, at: int) -> None:
-    view = memoryview(body)
-    while view:
-        written = os.pwrite(descriptor, view, at)
-        view, at = view[written:], at + written
+    written = os.pwrite(descriptor, body, at)
+    while written < len(body):
+        written += os.pwrite(descriptor, body[written:], at + written)
 
 
 def staging_parent(state_dir: Path, configdir: Path) -> Path:

@@ -150,18 +150,14 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def placed(self, key: str, path: str, entry: Entry, inode: int) -> None:
-        """Learn that the file with this inode, whose content is known, was put there: it need not be read for that.
+    def placed(self, key: str, state: os.stat_result, entry: Entry) -> None:
+        """Learn that a file in this state, whose content is known, was put there: it need not be read for that.
 
-        Only if writing to it from now on cannot leave its times as they are. Raises OSError.
+        Only if writing to it from now on cannot leave its times as they are.
         """
-        state = os.lstat(path)
-        if (
-            (state.st_ino, state.st_size, state.st_mtime_ns) == (inode, entry.size, entry.mtime)
-            and stat.S_ISREG(state.st_mode)
-            and file_entry(state, entry.content) == entry
-            and entry.mtime < int(wall() * SECOND) - GRAIN
-        ):
+        found = (state.st_size, state.st_mtime_ns, state.st_mode, state.st_uid, state.st_gid)
+        said = (entry.size, entry.mtime, stat.S_IFREG | entry.mode, entry.uid, entry.gid)
+        if found == said and entry.mtime < int(wall() * SECOND) - GRAIN:
             self._known[key] = _Known(_stamp(state), entry)
 
     def scan(self, hold: Collection[str] = ()) -> Scan:

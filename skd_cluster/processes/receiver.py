@@ -106,15 +106,8 @@ class Receiver:
                 return self._holds()
             case Begin():
                 return self._begin(message)
-            case Pack():
-                if self._open:
-                    for key, packed, body in message.contents():
-                        self._staging.take(self._checked(key), unpack(packed), body)
-                return None
-            case Put():
-                if self._open:
-                    self._staging.put(self._checked(message.key), message.body, message.at)
-                return None
+            case Pack() | Put():
+                return self._take(message) if self._open else None
             case Commit():
                 return self._commit(message) if self._open else None
             case Open():
@@ -183,6 +176,13 @@ class Receiver:
         self._staging.renew(self._tree.scope.roots())
         self._open = True
         return Ready(str(self._staging.tree))
+
+    def _take(self, contents: Pack | Put) -> None:
+        if isinstance(contents, Put):
+            self._staging.put(self._checked(contents.key), contents.body, contents.at)
+            return
+        for key, packed, body in contents.contents():
+            self._staging.take(self._checked(key), unpack(packed), body)
 
     def _checked(self, key: str) -> str:
         if self._tree.scope.root_of(key) is None or ".." in key.split("/"):

@@ -29,7 +29,7 @@ MASTER = "/usr/local/skudonet/master"
 CHANGING = (
     "openat,creat,write,pwrite64,writev,sendfile,copy_file_range,truncate,ftruncate,fallocate,rename,renameat,renameat2,"
     "link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,symlinkat,mknod,mknodat,chmod,fchmod,fchmodat,chown,fchown,"
-    "lchown,fchownat,utimensat,setxattr,fsetxattr,lsetxattr,fsync,sync"
+    "lchown,fchownat,utimensat,setxattr,fsetxattr,lsetxattr,fsync,syncfs"
 )
 """System calls after which a disk is not as before. Between two of them nothing happens that a kill could spoil."""
 

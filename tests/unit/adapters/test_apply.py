@@ -453,6 +453,26 @@ def test_what_could_change_without_its_times_showing_it_is_read(tmp_path, readin
     assert readings == ["config/a"]
 
 
+def test_another_file_of_the_same_size_and_age_that_took_its_place_is_read(tmp_path, readings, monkeypatch):
+    pair = bare_pair(tmp_path)
+    one_file(pair)
+    rename = os.rename
+
+    def rename_and_replace(source, target):
+        rename(source, target)
+        other = tmp_path / "other"
+        other.write_text("bad")
+        os.utime(other, ns=(2_000_000_001, 2_000_000_001))
+        rename(other, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename_and_replace)
+        pair.push()
+    readings.clear()
+    pair.peer.scan()
+    assert readings == ["config/a"]
+
+
 @pytest.mark.parametrize("how", ["write", "other", "mode"])
 def test_what_somebody_does_to_it_is_seen(tmp_path, how):
     """Also when the file is as large, and as old, as the one that was put there."""
@@ -478,10 +498,9 @@ def test_a_file_that_is_not_as_its_entry_says_is_read(tmp_path, readings, lie):
     pair = bare_pair(tmp_path)
     one_file(pair)
     path = pair.here / "config" / "a"
-    entry, inode = pair.master.scan().manifest["config/a"], path.stat().st_ino
+    entry = pair.master.scan().manifest["config/a"]
     fresh = Tree(pair.master.roots, pair.master.scope)
-    fresh.placed("config/a", str(path), replace(entry, **lie), inode)
-    fresh.placed("config/a", str(path), entry, inode + 1)
+    fresh.placed("config/a", path.stat(), replace(entry, **lie))
     readings.clear()
     fresh.scan()
     assert readings == ["config/a"]
