@@ -107,7 +107,9 @@ class Receiver:
             case Begin():
                 return self._begin(message)
             case Pack() | Put():
-                return self._take(message) if self._open else None
+                if self._open:
+                    self._take(message)
+                return None
             case Commit():
                 return self._commit(message) if self._open else None
             case Open():
