@@ -247,15 +247,32 @@ class Watched:
             self.pending = self.pending[sent:]
 
 
-def watch(argv: Sequence[str], timeout: Nanos, *, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Watched:
-    """Start a program that must end within `timeout`. Raises CannotStartError."""
+def watch(
+    argv: Sequence[str],
+    timeout: Nanos,
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    limit: int = OUTPUT_LIMIT,
+) -> Watched:
+    """Start a program that must end within `timeout`; of its output the last `limit` bytes are kept.
+
+    Raises CannotStartError.
+    """
     running = start(argv, env=env, stdin=PIPE if stdin else DEVNULL)
-    return Watched(running, Nanos(monotonic() + timeout), stdin)
+    return Watched(running, Nanos(monotonic() + timeout), stdin, limit)
 
 
-def run(argv: Sequence[str], timeout: Nanos, *, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Finished:
+def run(
+    argv: Sequence[str],
+    timeout: Nanos,
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    limit: int = OUTPUT_LIMIT,
+) -> Finished:
     """Run a program to its end, or end its group after `timeout`. Raises CannotStartError."""
-    watched = watch(argv, timeout, env=env, stdin=stdin)
+    watched = watch(argv, timeout, env=env, stdin=stdin, limit=limit)
     while True:
         now = monotonic()
         finished = watched.step(now)

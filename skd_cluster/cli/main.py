@@ -29,6 +29,7 @@ VERBS = {
     "run": Verb("Be the service: what systemd starts. Runs until it is told to stop.", facts=False),
     "status": Verb("Show the role of this node, its peer, the addresses and the replication, problems first."),
     "check": Verb("Check the configuration file and print every problem at once."),
+    "doctor": Verb("Look at everything that a pair needs, on both nodes, and say what to type where it is wrong."),
     "failover": Verb("Hand mastership over to the peer, and wait until it has it."),
     "standby": Verb("Take this node out: it cannot be master until it is put online again, even after a restart."),
     "online": Verb("Put this node back after standby."),

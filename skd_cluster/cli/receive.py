@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 
 from skd_cluster.adapters.fence import ask_fence, tell_service
-from skd_cluster.config.load import load
+from skd_cluster.config.load import Loaded, load
 from skd_cluster.core.model import ExitCode
+from skd_cluster.core.session import Examined
 from skd_cluster.processes.gatekeeper import Gatekeeper
 from skd_cluster.processes.receiver import Receiver, serve
 
@@ -40,8 +42,15 @@ def run(args: argparse.Namespace) -> ExitCode:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         fence, tell = partial(ask_fence, config.run_dir), partial(tell_service, config.run_dir)
-        receiver = Receiver(config, fence, tell, connection)
+        receiver = Receiver(config, fence, tell, connection, partial(_examine, loaded, args.config))
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return ExitCode.FAILED
     return serve(receiver, sys.stdin.fileno(), sys.stdout.fileno(), 2 * config.reconcile_interval)
+
+
+def _examine(loaded: Loaded, path: Path, nonce: str) -> Examined:
+    # Not for a session of the replicator, which should start soon: this brings much along.
+    from skd_cluster.processes.examiner import answer  # noqa: PLC0415
+
+    return answer(loaded, path, nonce)

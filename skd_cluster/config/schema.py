@@ -17,6 +17,25 @@ from skd_cluster.core.model import IPAddress, Nanos
 
 _HOOKS = "/usr/local/skudonet/app/ucarp/sbin/skudonet-ce-cluster"
 
+RESTART: Final = frozenset(
+    {
+        "interface",
+        "local_ip",
+        "remote_ip",
+        "cluster_id",
+        "enable_cluster",
+        "transport",
+        "udp_mode",
+        "udp_port",
+        "multicast_group",
+        "configdir",
+        "status_file",
+        "state_dir",
+        "run_dir",
+    }
+)
+"""Keys that only a restart puts in force: who the two nodes are, by which port and group they speak, where the files are."""
+
 NOT_YET: Final = frozenset({"transport"})
 """Keys that are read and checked but whose other values have no effect yet. Shrinks as they get it."""
 

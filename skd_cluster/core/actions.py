@@ -61,3 +61,5 @@ class Word:
     flags: Flag
     epoch: int
     data: DataVersion
+    interval: Nanos
+    dead_ratio: int

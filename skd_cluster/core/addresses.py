@@ -128,6 +128,17 @@ class AddressKeeper:
         self.lone = lone
         return self._renew(now) if self.hold is Hold.HOLD else []
 
+    def retune(self, lease: int, garp_count: int, garp_refresh: Nanos, now: Nanos) -> list[AddressAction]:
+        """Take other times; what is held is renewed for the new lease."""
+        shorter = garp_refresh < self.garp_refresh
+        renewed, self.lease = lease != self.lease, lease
+        self.garp_count, self.garp_refresh = garp_count, garp_refresh
+        if self.hold is not Hold.HOLD:
+            return []
+        if shorter:
+            self._announce_at = min(self._announce_at, Nanos(now + garp_refresh))
+        return self._renew(now) if renewed else []
+
     def set_vips(self, vips: tuple[Vip, ...]) -> list[AddressAction]:
         """Follow the product's files: hold what is new, let go what is no longer floating."""
         gone = {vip.address for vip in self.vips} - {vip.address for vip in vips}

@@ -6,9 +6,9 @@ The caller's duties: call `awake` first after each wait, hand over every packet 
 asked to judge silence, perform the actions in order, and call `on_timer` at or after `deadline`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from skd_cluster.core.actions import Action, Claim, Send
+from skd_cluster.core.actions import Action, Claim, Identity, Send
 from skd_cluster.core.model import (
     MILLISECOND,
     NEVER,
@@ -18,7 +18,7 @@ from skd_cluster.core.model import (
     Role,
 )
 from skd_cluster.core.standing import Standing
-from skd_cluster.core.timers import FAR, answered_pace, next_paced
+from skd_cluster.core.timers import FAR, answered_pace
 from skd_cluster.core.wire import Advert, Flag
 
 
@@ -99,14 +99,28 @@ class ElectionMachine(Standing):
         if self._silence.poll(now, self.peer.interval):
             actions.append(Send())
         if now >= self._send_at:
-            self._send_at = next_paced(self._send_at, self.me.interval, now)
-            actions += [*self._look_for_witness(now), Send(paced=True)]
+            self._keep_pace(now)
+            actions += [*self._look_for_witness(now), Send(paced=self._paced)]
         return actions
 
     def set_faults(self, faults: frozenset[FaultNote], now: Nanos) -> list[Action]:
         """Replace what is wrong on this node; a master with a fault resigns."""
         self.faults = faults
         return self._check_faults(now)
+
+    def retune(self, me: Identity, now: Nanos) -> list[Action]:
+        """Be asked to be something else from now on; nobody's role changes by that alone.
+
+        The peer hears of it at once. It waits for us as long as we said last, so a longer interval is said for its whole
+        patience before it is kept: who has heard none of these would have taken over anyway.
+        """
+        pace = min(self.me.interval, me.interval)
+        self._longer_at = Nanos(now + self.peer.their_patience) if me.interval > pace else FAR
+        self._announced = me.interval
+        self.me = self.peer.me = replace(me, interval=pace)
+        self._silence.probing = me.probing
+        self._send_at = Nanos(now + pace)
+        return [Send()]
 
     def failover(self, now: Nanos, *, force: bool = False) -> tuple[str, list[Action]]:
         """Hand over to the peer. Returns why not (empty: done) and the actions."""
@@ -178,7 +192,7 @@ class ElectionMachine(Standing):
         if not same_pace or now < self._send_at - self.me.interval // 2:
             return []
         self._send_at = Nanos(now + answered_pace(self.me.interval))
-        return [Send(paced=True)]
+        return [Send(paced=self._paced)]
 
     def _defend(self, advert: Advert, now: Nanos) -> list[Action]:
         """MASTER has heard its peer."""

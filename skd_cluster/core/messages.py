@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 class Settings:
     """First word to the elector: everything it may need, since it reads no file. Spans in nanoseconds.
 
+    Said again after a reload, with new values in what can change while it runs.
+
     `keys` are the hex keys packets may be signed with, the first one is used for sending. `vips` are
     `[address, prefix, interface, label]`, the configured `cluster_ip` first; `clustered` says how many of them are
     `cluster_ip`'s own, whose presence chooses the first master. `group` is a multicast group, empty for unicast; `links`

@@ -62,6 +62,14 @@ class Neighbourhood:
         if self.witnesses:
             self._ask_at = now
 
+    def retune(self, witnesses: tuple[IPAddress, ...], gateways: tuple[IPv4Address, ...], now: Nanos) -> None:
+        """Ask others from now on. Until they had the time to answer, what was so stays so."""
+        if witnesses != self.witnesses:
+            self._answered_at = now if self.witnessed(now) else NEVER
+            self.witnesses = witnesses
+            self.start(now)
+        self.gateways = gateways
+
     def witnessed(self, now: Nanos) -> bool:
         """Whether a witness has answered lately; without witnesses always."""
         since = max(self._answered_at, self._asked_since)

@@ -74,6 +74,10 @@ class PeerLink:
         self._sent_at.pop(self.counter - _REMEMBERED_SENDS, None)
         return self.counter
 
+    def forget_paths(self) -> None:
+        """Learn that paths were added or taken away: a packet of before that comes again counts as a DUPLICATE, once."""
+        self._path_counters.clear()
+
     def judge(self, advert: Advert, now: Nanos, path: int = 0) -> Advert | Dropped | Challenge:
         """Return the packet if it is the peer's and new, else why not; a Challenge counts as UNPROVEN.
 

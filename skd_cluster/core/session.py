@@ -250,6 +250,22 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True)
+class Examine:
+    """To either node: say what `core.diagnosis_facts` has of you, the password as a digest keyed with this."""
+
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The facts, and its wall clock when it was asked and when it answered."""
+
+    facts: dict[str, Any]
+    asked: float
+    answered: float
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """To the master: make an empty staging folder for what is to be restored."""
 
@@ -267,11 +283,13 @@ class Restore:
 _CLASSES = (
     *(Hello, Ask, Holds, Begin, Ready, Pack, Put, Commit, Confirm, Refused),
     *(Get, ListKept, Generations, About, Facts, AskKept, Recall, Resolve, Open, Restore),
+    *(Examine, Examined),
 )
 
 Message: TypeAlias = (
     Hello | Ask | Holds | Begin | Ready | Pack | Put | Commit | Confirm | Refused
     | Get | ListKept | Generations | About | Facts | AskKept | Recall | Resolve | Open | Restore
+    | Examine | Examined
 )  # fmt: skip
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in _CLASSES}

@@ -1,6 +1,6 @@
 """What a node is in the election, what it says, and the doors through which it changes. `core.election` decides."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from skd_cluster.core.actions import Action, Changed, Claim, Identity, Release, Send, Word
 from skd_cluster.core.model import NEVER, DataVersion, FaultNote, Nanos, Reason, Role
@@ -9,7 +9,7 @@ from skd_cluster.core.peerview import PeerView
 from skd_cluster.core.precedence import Claimant, epoch_above
 from skd_cluster.core.rivalry import Rivalry
 from skd_cluster.core.silence import Silence
-from skd_cluster.core.timers import FAR
+from skd_cluster.core.timers import FAR, next_paced
 from skd_cluster.core.wire import Flag
 
 _NOTHING = Flag(0)
@@ -35,6 +35,10 @@ class Standing:
     _silence: Silence = field(init=False)
     """INIT: when to decide alone. BACKUP: when the master counts as lost."""
     _send_at: Nanos = FAR
+    _announced: Nanos = field(init=False)
+    """The interval that is said. While a longer one is news to the peer, `me.interval` is still the shorter one."""
+    _longer_at: Nanos = FAR
+    """When what is said is done."""
     _awake_at: Nanos = NEVER
     _resigned_until: Nanos = NEVER
     _other_key: OtherKey = field(default_factory=OtherKey)
@@ -49,6 +53,7 @@ class Standing:
     def __post_init__(self) -> None:
         """Know nothing of the peer yet."""
         self.peer = PeerView(self.me)
+        self._announced = self.me.interval
         self._silence = Silence(self.me.probing)
 
     # ---- what the caller reads
@@ -78,7 +83,7 @@ class Standing:
             flags |= Flag.WANTED
         if self.unshared:
             flags |= Flag.UNSHARED
-        return Word(priority, self.role, flags, self.epoch, self.data)
+        return Word(priority, self.role, flags, self.epoch, self.data, self._announced, self.me.dead_ratio)
 
     def all_faults(self) -> frozenset[FaultNote]:
         """Everything that keeps this node from being master, the peer's other key included."""
@@ -87,6 +92,18 @@ class Standing:
     @property
     def _claimant(self) -> Claimant:
         return Claimant(self.me, self.data, self._present)
+
+    @property
+    def _paced(self) -> bool:
+        """Whether what is sent by the clock comes at the pace that it says."""
+        return self._announced == self.me.interval
+
+    def _keep_pace(self, now: Nanos) -> None:
+        """Set when to speak next, now that it is due; go over to a longer interval when the peer knows of it."""
+        if now >= self._longer_at:
+            self.me = self.peer.me = replace(self.me, interval=self._announced)
+            self._longer_at = FAR
+        self._send_at = next_paced(self._send_at, self.me.interval, now)
 
     def _wants_mastership(self, now: Nanos) -> bool:
         master = self.peer.last

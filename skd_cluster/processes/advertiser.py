@@ -22,12 +22,10 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What stays the same in all advertisements of a run. `keys`: the first one signs, all are accepted."""
+    """What all advertisements have in common. `keys`: the first one signs, all are accepted."""
 
     cluster_id: int
     keys: tuple[bytes, ...]
-    interval: Nanos
-    dead_ratio: int
     release: tuple[int, int, int]
 
 
@@ -56,6 +54,12 @@ class Path:
             self.retry_at = Nanos(now + SECOND)
         else:
             self.fault = ""
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
 
 
 @dataclass(slots=True)
@@ -93,6 +97,14 @@ class Advertiser:
     def filenos(self) -> list[int]:
         """Return the descriptors, for select."""
         return [path.sock.fileno() for path in self.paths if path.sock is not None]
+
+    def replace_paths(self, paths: tuple[Path, ...]) -> None:
+        """Use these from now on, but keep those that are the same. What is told apart by path begins anew."""
+        known = {(path.name, path.source): path for path in self.paths}
+        self.paths = tuple(known.pop((path.name, path.source), path) for path in paths)
+        for path in known.values():
+            path.close()
+        self.link.forget_paths()
 
     def open(self, now: Nanos) -> None:
         """Open what is closed and due."""
@@ -149,8 +161,8 @@ class Advertiser:
             priority=word.priority,
             role=word.role,
             flags=word.flags,
-            interval=self.voice.interval,
-            dead_ratio=self.voice.dead_ratio,
+            interval=word.interval,
+            dead_ratio=word.dead_ratio,
             release=self.voice.release,
             sender=link.local,
             session=link.session,

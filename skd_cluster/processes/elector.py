@@ -5,7 +5,7 @@ import os
 import secrets
 import select
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 
 from skd_cluster.adapters.channel import Channel, inherited
 from skd_cluster.adapters.neighbours import open_neighbours
@@ -13,81 +13,51 @@ from skd_cluster.adapters.netlink import open_netlink
 from skd_cluster.adapters.page import map_page
 from skd_cluster.adapters.rawlink import open_raw_link
 from skd_cluster.adapters.realtime import become_realtime, freeze_collector, measure_lateness
-from skd_cluster.adapters.udp import open_multicast, open_unicast
 from skd_cluster.core import messages, wire
-from skd_cluster.core.actions import Identity
 from skd_cluster.core.addresses import AddressKeeper
 from skd_cluster.core.election import ElectionMachine
-from skd_cluster.core.model import MILLISECOND, DataVersion, IPAddress, Nanos, seconds
+from skd_cluster.core.model import MILLISECOND, DataVersion, Nanos, seconds
 from skd_cluster.core.neighbours import Neighbourhood
 from skd_cluster.core.peer import PeerLink
 from skd_cluster.core.timers import keepable
-from skd_cluster.processes.advertiser import Advertiser, Path, Voice
+from skd_cluster.processes.advertiser import Advertiser
 from skd_cluster.processes.elector_loop import Elector, digest_bytes, floating_vips
+from skd_cluster.processes.elector_settings import (
+    MEASURED_BELOW,
+    gateways,
+    identity,
+    paths,
+    retune,
+    voice,
+    witnesses,
+)
 from skd_cluster.processes.holder import AddressHolder
 from skd_cluster.processes.watcher import NeighbourWatcher
-
-_MEASURED_BELOW = Nanos(100 * MILLISECOND)
-"""Shorter intervals are only taken from a host that was measured to keep them; it costs a fifth of a second at start."""
 
 
 def build(settings: messages.Settings, channel: Channel) -> Elector:
     """Put an elector together. Raises OSError where the host refuses sockets that nothing works without."""
-    local, remote = ip_address(settings.local_ip), ip_address(settings.remote_ip)
-    interval = Nanos(settings.advert_interval)
-    identity = Identity(
-        interval=interval,
-        dead_ratio=settings.dead_ratio,
-        priority=settings.priority,
-        lower=int(local) < int(remote),
-        preempt=settings.preempt,
-        preempt_delay=Nanos(settings.preempt_delay),
-        probing=settings.probing,
-    )
-    voice = Voice(
-        cluster_id=settings.cluster_id,
-        keys=tuple(bytes.fromhex(key) for key in settings.keys),
-        interval=interval,
-        dead_ratio=settings.dead_ratio,
-        release=wire.parse_release(settings.version),
-    )
     keeper = AddressKeeper(
         floating_vips(settings.vips), settings.vip_lease, settings.garp_count, Nanos(settings.garp_refresh)
     )
+    local, remote = ip_address(settings.local_ip), ip_address(settings.remote_ip)
     link = PeerLink(local, remote, secrets.token_bytes(wire.SESSION_SIZE))
     data = DataVersion(settings.data_epoch, settings.generation)
     return Elector(
         settings=settings,
         channel=channel,
-        machine=ElectionMachine(identity, settings.epoch, data, unshared=settings.unshared),
-        voice=Advertiser(voice, link, map_page(settings.page), digest_bytes(settings.digest), _paths(settings)),
+        retune=retune,
+        machine=ElectionMachine(identity(settings), settings.epoch, data, unshared=settings.unshared),
+        voice=Advertiser(
+            voice(settings), link, map_page(settings.page), digest_bytes(settings.digest), paths(settings)
+        ),
         holder=AddressHolder(keeper, open_netlink(), open_raw_link()),
         watcher=NeighbourWatcher(
-            Neighbourhood(
-                tuple(ip_address(one) for one in settings.witnesses),
-                tuple(IPv4Address(one) for one in settings.gateways),
-            ),
+            Neighbourhood(witnesses(settings), gateways(settings)),
             open_neighbours(os.getpid() & 0xFFFF),
             local,
         ),
     )
-
-
-def _paths(settings: messages.Settings) -> tuple[Path, ...]:
-    """Return the ways to the peer, the main one first."""
-    port = settings.port
-    local, remote = ip_address(settings.local_ip), ip_address(settings.remote_ip)
-    name = f"UDP port {port} of {local}"
-    if settings.group:
-        group, interface = ip_address(settings.group), settings.interface
-        main = Path(name, lambda: open_multicast(local, group, port, interface), settings.remote_ip)
-    else:
-        main = Path(name, lambda: open_unicast(local, remote, port), settings.remote_ip)
-    return (main, *(_link(ip_address(ours), ip_address(theirs), port) for ours, theirs in settings.links))
-
-
-def _link(local: IPAddress, remote: IPAddress, port: int) -> Path:
-    return Path(f"UDP port {port} of {local}", lambda: open_unicast(local, remote, port), str(remote))
 
 
 def _first_settings(channel: Channel) -> messages.Settings | None:
@@ -101,7 +71,7 @@ def _first_settings(channel: Channel) -> messages.Settings | None:
 
 def _keepable(settings: messages.Settings, channel: Channel) -> messages.Settings:
     """Raise an interval that this host was measured not to keep: a master that is always late would be taken for dead."""
-    if settings.advert_interval >= _MEASURED_BELOW:
+    if settings.advert_interval >= MEASURED_BELOW:
         return settings
     interval, late = keepable(Nanos(settings.advert_interval), measure_lateness())
     if interval == settings.advert_interval:

@@ -5,7 +5,7 @@ that is slow. A full channel drops the message and counts it.
 """
 
 import select
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
@@ -50,6 +50,8 @@ class Elector:
     voice: Advertiser
     holder: AddressHolder
     watcher: NeighbourWatcher
+    retune: Callable[["Elector", messages.Settings, Nanos], None]
+    """Puts other settings in force."""
     realtime: bool = False
     stopping: bool = False
     _started_at: Nanos = NEVER
@@ -74,7 +76,7 @@ class Elector:
         self._check_host(now, news=True)
         clustered = self.holder.keeper.vips[: self.settings.clustered]
         present = any(vip.address in self.holder.present for vip in clustered)
-        self._perform(self.machine.start(now, present=present, standby=self.settings.standby), now)
+        self.perform(self.machine.start(now, present=present, standby=self.settings.standby), now)
         self._settle(now)
 
     def run(self) -> None:
@@ -113,7 +115,7 @@ class Elector:
         now = clock.monotonic()
         if now >= deadline:
             self._lateness.observe(seconds(Nanos(now - deadline)))
-        self._perform(self.machine.awake(now), now)
+        self.perform(self.machine.awake(now), now)
         others = ready.difference(self.voice.filenos())
         if len(others) < len(ready) or now - deadline > _LATE or now >= self.machine.judge_at:
             self._hear(now)
@@ -124,7 +126,7 @@ class Elector:
             self._watch(now)
         self.voice.open(now)
         self._check_host(now, news=bool(others))
-        self._perform(self.machine.on_timer(now, drained=self.voice.drained), now)
+        self.perform(self.machine.on_timer(now, drained=self.voice.drained), now)
         self.holder.perform(self.holder.keeper.on_timer(now), now)
         self._check_host(now)  # again: an address may just have been refused
         self._settle(now)
@@ -144,7 +146,7 @@ class Elector:
     def stop(self) -> None:
         """Leave: addresses first, then the word to the peer."""
         now = clock.monotonic()
-        self._perform(self.machine.stop(now), now)
+        self.perform(self.machine.stop(now), now)
         self._report(now)
         self.stopping = True
 
@@ -177,15 +179,15 @@ class Elector:
         for heard in self.voice.receive(now):
             match heard:
                 case Advert():
-                    self._perform(self.machine.on_advert(heard, now, self.voice.link.heard_us_at), now)
+                    self.perform(self.machine.on_advert(heard, now, self.voice.link.heard_us_at), now)
                 case Challenge():
                     self.voice.send(self.machine.word(now, paced=False), now, heard)
                 case Dropped():
-                    self._perform(self.machine.on_bad_key(now), now)
+                    self.perform(self.machine.on_bad_key(now), now)
 
     # ---- effects
 
-    def _perform(self, actions: Iterable[Action], now: Nanos) -> None:
+    def perform(self, actions: Iterable[Action], now: Nanos) -> None:
         """Do what the machine wants, in its order. Telling the supervisor comes last: the link is waiting."""
         for action in actions:
             match action:
@@ -219,7 +221,7 @@ class Elector:
         found = {*self._health, *self.holder.faults(watched, self.voice.link.local, now)}
         if self.voice.fault:
             found.add(FaultNote(Fault.SOCKET, self.voice.fault))
-        self._perform(self.machine.set_faults(frozenset(found), now), now)
+        self.perform(self.machine.set_faults(frozenset(found), now), now)
 
     # ---- the supervisor
 
@@ -229,6 +231,8 @@ class Elector:
             match message:
                 case messages.Command():
                     self._command(message, now)
+                case messages.Settings():
+                    self.retune(self, message, now)
                 case messages.Floating(vips):
                     self.holder.perform(self.holder.keeper.set_vips(floating_vips(vips)), now)
                 case messages.Health(failing):
@@ -246,11 +250,11 @@ class Elector:
         match command.verb:
             case "failover":
                 refusal, actions = self.machine.failover(now, force=command.force)
-                self._perform(actions, now)
+                self.perform(actions, now)
             case "standby":
-                self._perform(self.machine.standby(now), now)
+                self.perform(self.machine.standby(now), now)
             case "online":
-                self._perform(self.machine.online(now, force=command.force), now)
+                self.perform(self.machine.online(now, force=command.force), now)
             case "stop":
                 self.stop()
             case _:

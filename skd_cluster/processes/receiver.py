@@ -30,6 +30,8 @@ from skd_cluster.core.session import (
     Commit,
     Confirm,
     Decoder,
+    Examine,
+    Examined,
     Get,
     Hello,
     Holds,
@@ -59,7 +61,8 @@ _IDLE = nanos(600)
 class Receiver:
     """One session. `fence` asks the service and raises ServiceDownError; `tell` tells it what was done or found.
 
-    `connection` is what sshd calls the connection it came through; its rsync will come through the same.
+    `connection` is what sshd calls the connection it came through; its rsync will come through the same. `examine` looks at
+    this node for `doctor`.
     """
 
     def __init__(
@@ -68,10 +71,12 @@ class Receiver:
         fence: Callable[[], Fence],
         tell: Callable[[dict[str, Any]], None],
         connection: str = "",
+        examine: Callable[[str], Examined] | None = None,
     ) -> None:
         self._config = config
         self._fence = fence
         self._tell = tell
+        self._examine = examine
         self._tree = Tree.of(config)
         parent = staging_parent(config.state_dir, config.configdir)
         self._staging = Staging(parent, connection)
@@ -117,7 +122,7 @@ class Receiver:
                 return self._stage()
             case Restore():
                 return self._restore(message) if self._open else None
-            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve():
+            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve() | Examine():
                 return self._look(message)
             case _:
                 raise RefusedError(Refusal.PROTOCOL, f"{type(message).__name__} is no question")
@@ -159,7 +164,11 @@ class Receiver:
             socket.gethostname(),
         )
 
-    def _look(self, question: Question) -> Message:
+    def _look(self, question: Question | Examine) -> Message:
+        if isinstance(question, Examine):
+            if self._examine is None:
+                raise RefusedError(Refusal.PROTOCOL, "nobody examines this node here")
+            return self._examine(question.nonce)
         answer = self._archive.answer(question)
         if isinstance(question, Resolve):
             self._tell({"verb": "conflict", "text": ""})  # one waits less

@@ -30,6 +30,7 @@ from skd_cluster.core.messages import (
     Note,
     ReplicationReport,
     RoleChange,
+    Settings,
     SyncNow,
 )
 from skd_cluster.core.model import ExitCode, Nanos, nanos
@@ -43,7 +44,7 @@ from skd_cluster.processes.supervisor_control import Desk
 from skd_cluster.processes.supervisor_floating import FloatingWatch
 from skd_cluster.processes.supervisor_holdings import Holdings
 from skd_cluster.processes.supervisor_hooks import HookRunner
-from skd_cluster.processes.supervisor_reload import CHECKS, FLOATING, HOOKS, REPLICATOR, compare
+from skd_cluster.processes.supervisor_reload import CHECKS, ELECTION, FLOATING, HOOKS, METRICS, REPLICATOR, compare
 from skd_cluster.processes.supervisor_role import Herald, StatusFile, Succession
 from skd_cluster.processes.supervisor_settings import settings_for, vip_rows
 from skd_cluster.processes.supervisor_watch import Feeder, MetricsKeeper, NoteLog, Watch
@@ -116,12 +117,8 @@ class Supervisor:
 
     def _start_elector(self) -> None:
         self._floating.look()
-        snapshot = self._board.now
-        standby = state.read_standby(self._config.state_dir)
-        first = settings_for(
-            self._config, self._floating.vips, epoch=snapshot.epoch, data=snapshot.data, standby=standby
-        )
-        text = f"skd-cluster {__version__} starts on {snapshot.node}"
+        first = self._settings()
+        text = f"skd-cluster {__version__} starts on {self._board.now.node}"
         self._journal.log("started", text, peer=self._config.remote_ip)
         self._last_duties.key = bytes.fromhex(first.keys[0])
         try:
@@ -130,6 +127,12 @@ class Supervisor:
             self._fail(f"cannot start the elector: {error.filename}: {error.strerror}")
             return
         self._elector.kill_at(Nanos(monotonic() + _FIRST_REPORT))
+
+    def _settings(self) -> Settings:
+        """Return what the elector is told."""
+        config, snapshot = self._config, self._board.now
+        standby = state.read_standby(config.state_dir)
+        return settings_for(config, self._floating.vips, epoch=snapshot.epoch, data=snapshot.data, standby=standby)
 
     def _end(self) -> None:
         """Leave nothing behind, whatever brought us here. An elector that still runs ends with its channel."""
@@ -255,22 +258,36 @@ class Supervisor:
             self._journal.log("config_refused", text, "err")
         else:
             text = self._apply(loaded.config, now)
-        self._board.update(reload_ok=loaded.config is not None, reload_note="" if loaded.config else "it has errors")
+        why_not = (
+            "it has errors" if loaded.config is None else "" if text else "the elector does not listen: reload again"
+        )
+        self._board.update(reload_ok=not why_not, reload_note=why_not)
         notify.ready(self._watch.sentence(now))
-        return loaded.config is not None, text
+        return not why_not, text or why_not
 
     def _apply(self, new: Config, now: Nanos) -> str:
-        changes, self._config = compare(self._config, new)
-        if changes.live & HOOKS:
-            self._hooks.reconfigure(self._config)
-        if changes.live & CHECKS:
-            self._checks.reconfigure(self._config)
-        if changes.live & FLOATING:
-            self._floating.reconfigure(self._config)
+        """Put a configuration in force; return what came of it, or nothing when the elector does not take it."""
+        before = self._config
+        changes, self._config = compare(before, new)
+        if changes.live & ELECTION and not self._retune():
+            self._config = before
+            return ""
+        parts = (HOOKS, self._hooks), (CHECKS, self._checks), (FLOATING, self._floating), (METRICS, self._metrics)
+        for keys, part in parts:
+            if changes.live & keys:
+                part.reconfigure(self._config)
         if changes.live & REPLICATOR:
             self._keeper.restart(now)
         self._journal.log("config_reloaded", changes.text, "warning" if changes.restart else "info")
         return changes.text
+
+    def _retune(self) -> bool:
+        """Have the elector take other settings; False when its channel is full."""
+        settings = self._settings()
+        sent = self._elector.send(settings)
+        if sent:
+            self._last_duties.config, self._last_duties.key = self._config, bytes.fromhex(settings.keys[0])
+        return sent
 
     # ---- the end
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from skd_cluster.adapters.journal import Journal
 from skd_cluster.config.floating import floating_addresses
 from skd_cluster.config.schema import Config
-from skd_cluster.core.model import Nanos, Vip, nanos
+from skd_cluster.core.model import IPAddress, Nanos, Vip, nanos
 
 _EVERY = nanos(1)
 
@@ -23,6 +23,8 @@ class FloatingWatch:
         self._seen: Signature | None = None
         self._problems: frozenset[str] = frozenset()
         self._look_at = Nanos(0)
+        self._unlisted: set[IPAddress] = set()
+        """What the last reload took out of `cluster_ip`."""
         self.vips: tuple[Vip, ...] = ()
 
     @property
@@ -56,12 +58,13 @@ class FloatingWatch:
         if problems:
             # The product truncates a file before it writes it: what was floating a moment ago still is.
             known = {vip.address for vip in found.vips}
-            self.vips += tuple(vip for vip in before if vip.address not in known)
+            self.vips += tuple(vip for vip in before if vip.address not in known | self._unlisted)
             self._seen = None
         return True
 
     def reconfigure(self, config: Config) -> None:
         """Look anew, with another configuration."""
+        self._unlisted = {one.address for one in self._config.cluster_ip} - {one.address for one in config.cluster_ip}
         self._config = config
         self._seen = None
         self._look_at = Nanos(0)

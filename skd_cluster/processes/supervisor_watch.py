@@ -126,12 +126,17 @@ class MetricsKeeper:
     """Opens the metrics' port, and tries again when it is not to be had: the service goes on without."""
 
     def __init__(self, config: Config, journal: Journal, board: Board, clock: Callable[[], Nanos] = monotonic) -> None:
-        listen = config.metrics_listen
-        self._where = "" if listen is None else f"{listen[0]} port {listen[1]}"
         self._journal = journal
         self._board = board
-        self._server = None if listen is None else MetricsServer((str(listen[0]), listen[1]), lambda: board.now, clock)
-        self._at: Nanos | None = None if listen is None else Nanos(0)
+        self._clock = clock
+        self._set(config)
+
+    def _set(self, config: Config) -> None:
+        listen, board = config.metrics_listen, self._board
+        self._where = "" if listen is None else f"{listen[0]} port {listen[1]}"
+        where = None if listen is None else (str(listen[0]), listen[1])
+        self._server = None if where is None else MetricsServer(where, lambda: board.now, self._clock)
+        self._at: Nanos | None = None if where is None else Nanos(0)
 
     @property
     def deadline(self) -> Nanos | None:
@@ -156,6 +161,12 @@ class MetricsKeeper:
         if failed_before:
             self._journal.log("metrics_available", f"metrics are served on {self._where} after all")
             self._board.update(metrics_error="")
+
+    def reconfigure(self, config: Config) -> None:
+        """Serve elsewhere from now on, or no more."""
+        self.close()
+        self._board.update(metrics_error="")
+        self._set(config)
 
     def close(self) -> None:
         """Stop serving."""

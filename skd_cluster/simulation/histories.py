@@ -74,6 +74,7 @@ class Troublemaker:
         """Know every verb."""
         self.world, self.chance = world, chance
         self.unit = seconds(world.monitor.bounds.interval)
+        self._drawn = (world.a.setup, world.b.setup)
         self._verbs: tuple[Callable[[str], object], ...] = (
             self._lose,
             self._delay,
@@ -83,6 +84,7 @@ class Troublemaker:
             self._flap,
             self._failover,
             self._edit,
+            self._retune,
             *self._nodes_verbs(),
             *self._wires_verbs(),
         )
@@ -156,6 +158,19 @@ class Troublemaker:
     def _edit(self, name: str) -> None:
         if self.world.nodes[name].role is Role.MASTER:
             self.world.edit(name)
+
+    def _retune(self, name: str) -> None:
+        """Reload settings within those that the two nodes were drawn with: the bounds are made from them."""
+        chance, world = self.chance, self.world
+        world.nodes[name].retune(
+            world.now,
+            interval=chance.choice(self._drawn).interval,
+            dead_ratio=chance.choice(self._drawn).dead_ratio,
+            probing=chance.random() < 0.3,
+            priority=chance.choice((100, 120)),
+            preempt=chance.random() < 0.3,
+        )
+        world.monitor.check()
 
     def _start_both(self, _: str) -> None:
         self.world.restart("a")

@@ -214,6 +214,14 @@ class Node:
         self.due = min(machine.deadline, self.address.renew_at)
         self.ran = True
 
+    def retune(self, now: Nanos, **changes: Any) -> None:
+        """Change its settings and reload them; what does not run finds them at its start."""
+        self.setup = replace(self.setup, **changes)
+        self.identity = me = self.setup.identity(lower=self.identity.lower)
+        self.note(self.name, f"has new settings: {changes}")
+        if self.active:
+            self.step(now, lambda machine: machine.retune(me, now))
+
     def _check_host(self, now: Nanos) -> None:
         if self.faults != self.machine.faults:
             self._perform(self.machine.set_faults(self.faults, now), now)
@@ -250,8 +258,8 @@ class Node:
             priority=word.priority,
             role=word.role,
             flags=word.flags,
-            interval=self.identity.interval,
-            dead_ratio=self.identity.dead_ratio,
+            interval=word.interval,
+            dead_ratio=word.dead_ratio,
             release=self.setup.release,
             sender=self.local,
             session=self.link.session,

@@ -44,6 +44,7 @@ class Pair(RuleBasedStateMachine):
 
     @initialize(setup=st.sampled_from(SETUPS), seed=st.integers(0, 1000), pair=st.booleans(), paths=st.integers(1, 2))
     def begin(self, setup: tuple, seed: int, paths: int, *, pair: bool) -> None:
+        self.drawn = setup
         self.world = World(*setup, seed=seed, pair=pair, paths=paths)
 
     @rule(span=st.sampled_from((0.0005, 0.001, 0.1, 0.2, 0.45, 0.7, 2.5)))
@@ -61,6 +62,13 @@ class Pair(RuleBasedStateMachine):
     @rule(name=names, force=st.booleans())
     def failover(self, name: str, *, force: bool) -> None:
         self.world.failover(name, force=force)
+
+    @rule(name=names, like=names, priority=st.sampled_from((100, 120)), preempt=st.booleans())
+    def retune(self, name: str, like: str, priority: int, *, preempt: bool) -> None:
+        """Within the settings that the bounds are made from."""
+        now, model = self.world.now, self.drawn["ab".index(like)]
+        changes = {"interval": model.interval, "dead_ratio": model.dead_ratio, "probing": model.probing}
+        self.world.nodes[name].retune(now, priority=priority, preempt=preempt, **changes)
 
     @rule(name=names, span=st.sampled_from((0.1, 0.5, 0.65, 1, 4)), lossy=st.booleans())
     def pause(self, name: str, span: float, *, lossy: bool) -> None:

@@ -15,6 +15,8 @@ from skd_cluster.core.session import (
     Commit,
     Confirm,
     Decoder,
+    Examine,
+    Examined,
     Facts,
     Generations,
     Get,
@@ -60,6 +62,8 @@ MESSAGES = [
     AskKept(41),
     Recall(41, "config/a", 1 << 20),
     Resolve("split-2026-11-24T20-15-30-lb2"),
+    Examine("0f"),
+    Examined({"node": "lb2", "disks": [["/etc", 1, 2, 3, 4]]}, 1.5, 2.5),
     Open(),
     Restore("41@lb2", {"config": ["d", 493, 0, 0, "", 0, 0]}, ["config/a"], ["config/b"]),
 ]

@@ -337,11 +337,11 @@ def test_reload_applies_what_it_can_and_names_the_rest(node):
     eventually(node.traced)
     node.hook("up", f"echo new up >> {node.trace}")
     node.hook("other", f"echo other >> {node.trace}")
-    node.write_config(up_script=str(node.folder / "other"), priority="120")
+    node.write_config(up_script=str(node.folder / "other"), udp_port="10113")
     node.signal(signal.SIGHUP)
     assert "MONOTONIC_USEC=" in node.await_notice("RELOADING=1")
     node.await_notice("READY=1")
-    eventually(lambda: "in force: up_script; needs a restart: priority" in node.logged())
+    eventually(lambda: "in force: up_script; needs a restart: udp_port" in node.logged())
     elector.say(change(Role.BACKUP, Role.MASTER, epoch=2))
     eventually(lambda: node.traced()[-1] == "other")
 
