@@ -95,6 +95,7 @@ class Troublemaker:
             world.crash,
             world.kill,
             world.stop,
+            self._upgrade,
             world.restart,
             self._start_both,
             self._start_both,  # or a history would soon have nobody left in it
@@ -171,6 +172,9 @@ class Troublemaker:
             preempt=chance.random() < 0.3,
         )
         world.monitor.check()
+
+    def _upgrade(self, name: str) -> None:
+        self.world.upgrade(name, self.chance.choice((0.3, 1, 3.9, 4.1, 7)))
 
     def _start_both(self, _: str) -> None:
         self.world.restart("a")

@@ -109,6 +109,7 @@ class World(Network):
         """Cut the power."""
         self._halt(name, "crashes")
         self.nodes[name].address.drop()
+        self.nodes[name].left_at = NEVER
 
     def kill(self, name: str) -> None:
         """Kill the process: its addresses stay until the kernel's lease is over."""
@@ -120,6 +121,28 @@ class World(Network):
         if self.nodes[name].active:
             self.order(name, lambda node: node.machine.stop(self.now))
             self._halt(name, "stops")
+
+    def upgrade(self, name: str, span: float) -> None:
+        """Start a node anew, so many seconds later: a master keeps its address if its peer agrees to wait."""
+        node = self.nodes[name]
+        if not node.active:
+            return
+        self.note(name, f"is to be started anew, for {span:g} s")
+        self.at(Nanos(self.now + nanos(span)), self.restart, name)
+        if node.role is not Role.MASTER:
+            self.stop(name)
+            return
+        node.leaving = True
+        self.order(name, lambda node: node.machine.restart(self.now))
+        patience = Nanos(3 * node.identity.interval)
+        self.at(Nanos(self.now + min(patience, nanos(span))), self._give_up, node, node.runs)
+
+    def _give_up(self, node: Node, run: int) -> None:
+        """Leave for good if the peer did not agree."""
+        if node.runs == run and node.leaving:
+            node.ruled_at = min(node.ruled_at, self.now)
+            self.stop(node.name)
+        self._watch_lease(node)
 
     def order(self, name: str, what: Callable[[Node], list[Action]]) -> None:
         """Have a running node obey within a round of its loop."""
