@@ -146,7 +146,7 @@ class Node:
     """The epochs in which this node was master, in all its runs."""
     believed_forgery: str = ""
     ruled_at: Nanos = NEVER
-    """When it last said that it is master."""
+    """Until when others may rely on its last word that it is master: later than that if it asked to be waited for."""
     stopped_at: Nanos = NEVER
     """When it was last frozen or killed as the holder of the address, which the kernel keeps for a lease."""
     leaving: bool = False
@@ -290,7 +290,8 @@ class Node:
             digest=NO_DIGEST,
         )
         if word.role is Role.MASTER:
-            self.ruled_at = Nanos(now + RESTART_WAIT) if Flag.RESTARTING in word.flags else now
+            restarts = Flag.RESTARTING in word.flags
+            self.ruled_at = max(self.ruled_at, Nanos(now + RESTART_WAIT) if restarts else now)
         password = self.passwords[0]
         self.transmit(self.name, wire.encode(advert, key_of(password)) if self.signed else Sealed(advert, password))
 

@@ -99,7 +99,7 @@ class World(Network):
         node.sleep(self.now, 0 if lossy else QUEUE)
         self.monitor.check()
         self.at(Nanos(self.now + nanos(span)), self._wake_up, node, node.runs)
-        self._watch_lease(node)
+        self.watch_lease(node)
 
     def wake(self, name: str) -> None:
         """End a pause early."""
@@ -114,35 +114,13 @@ class World(Network):
     def kill(self, name: str) -> None:
         """Kill the process: its addresses stay until the kernel's lease is over."""
         self._halt(name, "is killed")
-        self._watch_lease(self.nodes[name])
+        self.watch_lease(self.nodes[name])
 
     def stop(self, name: str) -> None:
         """End it as systemd does."""
         if self.nodes[name].active:
             self.order(name, lambda node: node.machine.stop(self.now))
             self._halt(name, "stops")
-
-    def upgrade(self, name: str, span: float) -> None:
-        """Start a node anew, so many seconds later: a master keeps its address if its peer agrees to wait."""
-        node = self.nodes[name]
-        if not node.active:
-            return
-        self.note(name, f"is to be started anew, for {span:g} s")
-        self.at(Nanos(self.now + nanos(span)), self.restart, name)
-        if node.role is not Role.MASTER:
-            self.stop(name)
-            return
-        node.leaving = True
-        self.order(name, lambda node: node.machine.restart(self.now))
-        patience = Nanos(3 * node.identity.interval)
-        self.at(Nanos(self.now + min(patience, nanos(span))), self._give_up, node, node.runs)
-
-    def _give_up(self, node: Node, run: int) -> None:
-        """Leave for good if the peer did not agree."""
-        if node.runs == run and node.leaving:
-            node.ruled_at = min(node.ruled_at, self.now)
-            self.stop(node.name)
-        self._watch_lease(node)
 
     def order(self, name: str, what: Callable[[Node], list[Action]]) -> None:
         """Have a running node obey within a round of its loop."""
@@ -282,7 +260,7 @@ class World(Network):
             node.paused, node.queue_limit = False, QUEUE
             node.step(self.now)
 
-    def _watch_lease(self, node: Node) -> None:
+    def watch_lease(self, node: Node) -> None:
         """Have the world look when the kernel drops the address."""
         ends = min(node.address.until, Nanos(self.now + _LOOK))
         if ends > NEVER:

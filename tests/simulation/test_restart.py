@@ -6,11 +6,12 @@ from skd_cluster.core.model import Reason, Role, nanos, seconds
 from skd_cluster.core.restarting import RESTART_LEASE
 from skd_cluster.simulation.network import BEGIN
 from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.upgrade import upgrade
 from skd_cluster.simulation.world import World
 
 
 def upgraded(world, span=1.0):
-    world.upgrade("a", span)
+    upgrade(world, "a", span)
     return world
 
 
@@ -100,7 +101,7 @@ def test_a_power_loss_meanwhile_ends_the_waiting_at_its_bound():
 
 def test_a_backup_asks_nobody_to_wait():
     world = World()
-    world.upgrade("b", 1.0)
+    upgrade(world, "b", 1.0)
     world.run(3)
     world.monitor.require_roles(Role.MASTER, Role.BACKUP)
     assert world.b.left_at == 0
