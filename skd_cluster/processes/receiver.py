@@ -21,6 +21,7 @@ from skd_cluster.config.schema import Config
 from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.manifest import Entry, pack_manifest, unpack_manifest
 from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
+from skd_cluster.core.scope import sound
 from skd_cluster.core.session import (
     PROTOCOL,
     About,
@@ -179,7 +180,7 @@ class Receiver:
         return Ready(str(self._staging.tree))
 
     def _checked(self, key: str) -> str:
-        if self._tree.scope.root_of(key) is None or ".." in key.split("/"):
+        if not sound(self._tree.scope, key):
             raise RefusedError(Refusal.SCOPE, f"{key}: not among `configdir`, `rttables`, `replicate` of the peer")
         return key
 
