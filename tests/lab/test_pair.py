@@ -269,6 +269,29 @@ def test_the_key_alone_is_good_for_nothing_else(paired: tuple[Node, Node]) -> No
             assert words in line
 
 
+def test_what_the_key_was_refused_is_known_to_the_service_and_nothing_waits_for_it(paired: tuple[Node, Node]) -> None:
+    lb1, lb2 = paired
+    start(lb1, lb2)
+    for _ in range(8):
+        assert "'id' is refused" in lb1.run([*with_key(lb1), "id"], check=False).stderr
+    refusals = eventually(lambda: lb2.status()["refusals"], what="what lb2 knows")
+    assert (refusals["count"], refusals["client"]) == (8, "10.77.0.1")
+    assert "the command 'id' is refused" in refusals["text"]
+    assert any("a login with the pair's key was refused 8 times" in one for one in lb2.status()["problems"])
+    assert "gate_refusals_total 8.0" in lb2.run("curl -s http://10.77.0.2:9869/metrics").stdout
+    eventually(lambda: "WARNING gate_refused refused to 10.77.0.1: this key" in lb2.output(), what="in the journal")
+    assert lb2.output().count("WARNING gate_refused") <= 5
+    assert lb1.status()["refusals"]["count"] == 0
+
+    lb2.pause(lb2.daemon_pids()["skd-cluster"])  # it takes no word, and the gate does not wait for it
+    try:
+        assert "'id' is refused" in lb1.run([*with_key(lb1), "id"], check=False, timeout=5).stderr
+    finally:
+        lb2.resume(lb2.daemon_pids()["skd-cluster"])
+    lb2.stop_daemon()
+    assert "'id' is refused" in lb1.run([*with_key(lb1), "id"], check=False, timeout=5).stderr
+
+
 def test_the_key_moves_no_file_by_rsync_or_scp(paired: tuple[Node, Node]) -> None:
     lb1, lb2 = paired
     shell = shlex.join(with_key(lb1, login="")[:-1])
