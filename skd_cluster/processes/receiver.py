@@ -135,6 +135,7 @@ class Receiver:
         """Leave nothing behind."""
         self._staging.remove()
         self._own.close()
+        self._holding.close()
 
     def _refuse(self, error: RefusedError) -> Refused:
         self._open = False

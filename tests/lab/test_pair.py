@@ -119,6 +119,37 @@ def test_one_login_one_way_is_enough_for_replication_both_ways(nodes: tuple[Node
     in_sync(lb2)
 
 
+def test_over_ipv6(nodes: tuple[Node, Node]) -> None:
+    facts = {}
+    for node, ours, theirs in zip(nodes, (1, 2), (2, 1), strict=True):
+        facts[node.name] = node.make_tree(farms=30, seed=ours)
+        node.run(f"ip -6 addr add fd00:77::{ours}/64 dev eth0 nodad")
+        ends = {"local_ip": f"fd00:77::{ours}", "remote_ip": f"fd00:77::{theirs}"}
+        node.write_config(**OPTIONS, **ends, cluster_ip="fd00:77::100/64 10.77.0.100/24")
+    lb1, lb2 = nodes
+    lb1.write("/root/.ssh/known_hosts", f"fd00:77::2 {lb2.path(HOST_KEY + '.pub').read_text()}")
+    assert json.loads(pair(lb1, "--json").stdout)["ok"]
+    (line,) = [one for one in lb2.path(KEYS).read_text().splitlines() if "skd-cluster:" in one]
+    assert 'from="fd00:77::1"' in line
+    forget_root(lb1, lb2)
+    assert "paired already" in pair(lb2, "--batch").stdout
+    for node in nodes:
+        node.start_daemon()
+    eventually(lambda: {lb1.role(), lb2.role()} == {"master", "backup"}, within=8, what="one master")
+    master, backup = (lb1, lb2) if lb1.role() == "master" else (lb2, lb1)
+    with master.path(f"{CONFIG_TREE}/big.bin").open("wb") as file:
+        file.write(os.urandom(12 << 20))  # by rsync
+    eventually(lambda: backup.path(f"{CONFIG_TREE}/big.bin").stat().st_size == 12 << 20, within=20, what="by rsync")
+    in_sync(master)
+    assert differences(master.path(CONFIG_TREE), backup.path(CONFIG_TREE), facts[master.name]) == []
+    assert "refused to fd00:77::" not in backup.path(SYNC_LOG).read_text()
+    thief = with_key(lb1, "-b", "fd00:77::1", login="root@fd00:77::2")  # else it may come from the floating address
+    assert "'id' is refused" in lb1.run([*thief, "id"], check=False).stderr
+    assert "refused to fd00:77::1: this key" in lb2.path(SYNC_LOG).read_text()
+    assert "both nodes are equal" in backup.run(["skd-cluster", "diff"]).stdout
+    assert pair(lb2, "--remove", check=False).returncode == 1, "root of lb2 has no login any more"
+
+
 def test_places_and_a_port_of_one_s_own(nodes: tuple[Node, Node]) -> None:
     """Blanks and quotes go through two shells, ssh's options, authorized_keys and rsync; the port through known_hosts."""
     conf, state, tree = "/etc/it's odd/pair.conf", "/var/lib/it's odd", "/usr/local/it's odd/config"
