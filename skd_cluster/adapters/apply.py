@@ -161,9 +161,9 @@ class Applier:
             os.close(descriptor)
 
     def _ours(self, key: str) -> bytes | None:
-        with suppress(FileNotFoundError):
-            return read_file(self._tree.path(key))
-        return None
+        path = self._tree.path(key)
+        state = _state(path)
+        return read_file(path) if state is not None and stat.S_ISREG(state.st_mode) else None
 
     def _inside(self, key: str) -> bool:
         """Return whether all above a key, up to its root, are folders: a link there would lead out of the tree."""

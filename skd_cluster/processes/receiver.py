@@ -219,7 +219,7 @@ class Receiver:
                 self._admit(message.epoch)  # again: the role may have changed while the contents came
                 self._not_late(version)
                 held = read_state(self._config.state_dir)
-                left = self._apply(held, version, entries, message.fetch, delete)
+                left = self._apply(held, DataState(version, message.digest), entries, message.fetch, delete)
                 found = self._holding.digest((*entries, *delete))
                 if found != message.digest:
                     self._holding.read()
@@ -237,13 +237,14 @@ class Receiver:
         return confirmed
 
     def _apply(
-        self, held: DataState, version: DataVersion, entries: dict[str, Entry], fetch: list[str], delete: list[str]
+        self, held: DataState, wanted: DataState, entries: dict[str, Entry], fetch: list[str], delete: list[str]
     ) -> list[str]:
         if not entries and not delete:
             return []
+        version = wanted.version
         kept = self._history.generation(version.generation)
         conflict = self._own.keep(held, entries, delete, kept)
-        about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
+        about = {"epoch": version.epoch, "generation": version.generation, "at": wall(), "digest": wanted.digest}
         facts: dict[str, Any] = about | {"from": [held.version.epoch, held.version.generation]}
         if conflict is not None:
             facts["conflict"] = conflict.facts()
