@@ -62,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitCode:
     """Do what `args.act` says."""
     try:
+        if args.act is _restore:
+            _check(args)
         with open_nodes(args) as nodes:
             code: ExitCode = args.act(args, nodes)
             return code
@@ -221,7 +223,8 @@ def _diff(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
     return code
 
 
-def _restore(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
+def _check(args: argparse.Namespace) -> None:
+    """Refuse a restore of nothing, and one of two things at once."""
     if (args.generation is None) == (args.to is None):
         words = (
             "the whole tree goes back, without paths"
@@ -229,6 +232,9 @@ def _restore(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
             else "say which GENERATION to undo, or --to which to go back"
         )
         raise FailedError(f"history restore: {words}", ExitCode.USAGE)
+
+
+def _restore(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
     if args.to is not None:
         return rewind_to(args, nodes).say(args)
     place, wanted = _chosen(args, nodes, args.paths)

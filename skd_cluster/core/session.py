@@ -51,6 +51,11 @@ class Refusal(StrEnum):
     FAILED = "failed"
 
 
+def not_understood(theirs: str, ours: str) -> str:
+    """Say that two versions speak different protocols."""
+    return f"the peer has skd-cluster {theirs} and this node {ours}: they do not understand each other"
+
+
 class ProtocolError(Exception):
     """The other side sent what is no frame of ours. The session is of no use any more."""
 

@@ -46,6 +46,7 @@ from skd_cluster.core.session import (
     Resolve,
     Restore,
     encode,
+    not_understood,
 )
 from skd_cluster.processes.archive import Archive, Question
 from skd_cluster.processes.ownchanges import OwnChanges
@@ -144,8 +145,7 @@ class Receiver:
 
     def _hello(self, message: Hello) -> Hello:
         if message.protocol != PROTOCOL:
-            words = f"the peer has skd-cluster {skd_cluster.__version__} and this node {message.software}"
-            raise RefusedError(Refusal.PROTOCOL, f"{words}: they do not understand each other")
+            raise RefusedError(Refusal.PROTOCOL, not_understood(skd_cluster.__version__, message.software))
         fence = self._service()
         held = read_state(self._config.state_dir)
         return Hello(
