@@ -14,9 +14,11 @@ from typing import Any
 
 from skd_cluster.adapters.atomic import sync_around
 from skd_cluster.adapters.history import Kept
+from skd_cluster.adapters.immutable import why_not
 from skd_cluster.adapters.newfolders import NewFolders
 from skd_cluster.adapters.staging import Staging, dress
 from skd_cluster.adapters.tree import ChangingError, Tree, content_in, read_file
+from skd_cluster.core.ledger import within
 from skd_cluster.core.manifest import Entry, Kind, shallow_first
 from skd_cluster.core.merge import MERGES
 from skd_cluster.core.scope import TEMPORARY, sound
@@ -30,7 +32,7 @@ _REASONS = {
     errno.EDQUOT: (Refusal.NO_SPACE, "disk quota exceeded there"),
     errno.EROFS: (Refusal.READ_ONLY, "its file system is read-only"),
     errno.EACCES: (Refusal.PERMISSION, "no permission there"),
-    errno.EPERM: (Refusal.PERMISSION, "not permitted there (an immutable file?)"),
+    errno.EPERM: (Refusal.PERMISSION, "not permitted there"),
 }
 
 
@@ -46,7 +48,9 @@ class RefusedError(Exception):
 def refusal(error: OSError, place: str) -> RefusedError:
     """Say an operating system's error in our words."""
     reason, words = _REASONS.get(error.errno or 0, (Refusal.FAILED, error.strerror or str(error)))
-    return RefusedError(reason, f"{error.filename2 or error.filename or place}: {words}")
+    path = os.fsdecode(error.filename2 or error.filename or place)
+    hint = why_not(path) if error.errno == errno.EPERM else ""
+    return RefusedError(reason, f"{path}: {words}: {hint}" if hint else f"{path}: {words}")
 
 
 class Applier:
@@ -60,6 +64,7 @@ class Applier:
         self._folders: set[str] = set()
         self._led_to: set[str] = set()
         """Folders that were looked at; none of them is believed any more when something changed its type."""
+        self._stuck: dict[str, OSError] = {}
 
     def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
         """Do it. Returns deletions left undone, with why. Raises RefusedError."""
@@ -78,20 +83,49 @@ class Applier:
             new.build(ordered, frozenset(foreseen["made"]))
             place = str(self._kept.folder)
             self._kept.about(foreseen)
-            fetched = frozenset(fetch)
-            for key in ordered:
-                if key not in new.placed:
-                    place = self._tree.path(key)
-                    self._make(key, place, entries[key], new, fetched=key in fetched)
-            left = [words for key in delete if (words := self._delete(key, self._tree.path(key)))]
-            for key in reversed(ordered):
-                if entries[key].kind is Kind.FOLDER and key not in new.placed:
-                    place = self._tree.path(key)
-                    self._attributes(place, entries[key])
+            left = self._change(ordered, entries, frozenset(fetch), delete, new)
             self._settle()
         except OSError as error:
             raise refusal(error, place) from error
+        for key, trouble in self._stuck.items():
+            raise refusal(trouble, self._tree.path(key)) from trouble
         return left
+
+    def _change(
+        self,
+        ordered: Sequence[str],
+        entries: Mapping[str, Entry],
+        fetched: frozenset[str],
+        delete: Sequence[str],
+        new: NewFolders,
+    ) -> list[str]:
+        """Put all in place. Returns deletions left undone, with why; what is immutable is put off."""
+        left: list[str] = []
+        for key in ordered:
+            if key not in new.placed:
+                try:
+                    self._make(key, self._tree.path(key), entries[key], new, fetched=key in fetched)
+                except (OSError, RefusedError) as error:
+                    self._put_off(key, error)
+        for key in delete:
+            try:
+                left += self._delete(key, self._tree.path(key))
+            except OSError as error:
+                self._put_off(key, error)
+        for key in reversed(ordered):
+            if entries[key].kind is Kind.FOLDER and key not in new.placed and not within(key, self._stuck):
+                try:
+                    _attributes(self._tree.path(key), entries[key])
+                except OSError as error:
+                    self._put_off(key, error)
+        return left
+
+    def _put_off(self, key: str, error: OSError | RefusedError) -> None:
+        """Let the others be done all the same if somebody made this path immutable; then the batch is refused for it."""
+        if isinstance(error, OSError) and error.errno == errno.EPERM:
+            self._stuck[key] = error
+        elif not within(key, self._stuck):  # else its folder could not be made
+            raise error if isinstance(error, RefusedError) else refusal(error, self._tree.path(key)) from error
 
     def _foreseen(self, ordered: Sequence[str], delete: Sequence[str]) -> dict[str, Any]:
         """Return what the history is to say: attributes as they are, what is not there yet, what will go.
@@ -152,9 +186,9 @@ class Applier:
             os.close(descriptor)
 
     def _ours(self, key: str) -> bytes | None:
-        with suppress(FileNotFoundError):
-            return read_file(self._tree.path(key))
-        return None
+        path = self._tree.path(key)
+        state = _state(path)
+        return read_file(path) if state is not None and stat.S_ISREG(state.st_mode) else None
 
     def _inside(self, key: str) -> bool:
         """Return whether all above a key, up to its root, are folders: a link there would lead out of the tree."""
@@ -183,7 +217,7 @@ class Applier:
         if entry.kind is Kind.FILE and not fetched:
             if state is None or not stat.S_ISREG(state.st_mode):
                 raise RefusedError(Refusal.DIFFERS, f"{path} was changed on the peer")
-            self._attributes(path, entry)
+            _attributes(path, entry)
             return
         if state is not None and stat.S_ISDIR(state.st_mode):
             self._clear(key, path, state)
@@ -232,39 +266,28 @@ class Applier:
             self._kept.link(key, path)
             os.unlink(path)
 
-    def _delete(self, key: str, path: str) -> str:
+    def _delete(self, key: str, path: str) -> list[str]:
         """Delete a path; return why not, if not."""
         state = _state(path)
         if state is None or not self._inside(key):
-            return ""
+            return []
         self._folders.add(os.path.dirname(path))
         if not stat.S_ISDIR(state.st_mode):
             self._kept.link(key, path)
             os.unlink(path)
-            return ""
+            return []
         inside = os.listdir(path)
         local = [one for one in inside if not self._worthless(f"{key}/{one}", f"{path}/{one}")]
         if local:
-            return f"{path} stays: {local[0]} in it is not replicated"
+            return [f"{path} stays: {local[0]} in it is not replicated"]
         if inside:
             self._kept.move(key, path)
         else:
             os.rmdir(path)
-        return ""
+        return []
 
     def _worthless(self, key: str, path: str) -> bool:
         return self._tree.scratch(key, folder=os.path.isdir(path))
-
-    @staticmethod
-    def _attributes(path: str, entry: Entry) -> None:
-        """Set owner and mode of what exists. At no time may more than before and after do something with it."""
-        state = os.lstat(path)
-        if (state.st_uid, state.st_gid) != (entry.uid, entry.gid):
-            os.chmod(path, stat.S_IMODE(state.st_mode) & entry.mode)
-            os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
-            state = os.lstat(path)
-        if stat.S_IMODE(state.st_mode) != entry.mode:
-            os.chmod(path, entry.mode)
 
     def _settle(self) -> None:
         """Make the names durable."""
@@ -280,6 +303,17 @@ class Applier:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
+
+
+def _attributes(path: str, entry: Entry) -> None:
+    """Set owner and mode of what exists. At no time may more than before and after do something with it."""
+    state = os.lstat(path)
+    if (state.st_uid, state.st_gid) != (entry.uid, entry.gid):
+        os.chmod(path, stat.S_IMODE(state.st_mode) & entry.mode)
+        os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+        state = os.lstat(path)
+    if stat.S_IMODE(state.st_mode) != entry.mode:
+        os.chmod(path, entry.mode)
 
 
 def _changed(key: str) -> RefusedError:

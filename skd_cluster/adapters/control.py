@@ -52,6 +52,17 @@ def request(run_dir: Path, asked: dict[str, Any], timeout: float) -> dict[str, A
     return found if isinstance(found, dict) else {"ok": False, "text": "not an answer"}
 
 
+def hint(run_dir: Path, said: dict[str, Any]) -> bool:
+    """Tell the service something and wait for nothing; return whether it was taken. Never raises."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.connect(str(run_dir / _NAME))
+            sock.sendall(json.dumps(said).encode() + b"\n")
+        except OSError:  # it does not run, or others ask more than it takes
+            return False
+    return True
+
+
 @dataclass(slots=True)
 class Client:
     """One connection. Watch it for reading until `request` returns something, then `answer` and watch for writing."""

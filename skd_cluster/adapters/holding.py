@@ -67,6 +67,12 @@ class Holding:
             self.read()
         return self._ledger.digest
 
+    def close(self) -> None:
+        """Watch nothing any more."""
+        if self._sight is not None:
+            self._sight.close()
+            self._sight = None
+
     def _followed(self, applied: Collection[str]) -> bool:
         """Look where something happened; return whether all there is known by that."""
         if self._sight is None or self._sight.trouble:

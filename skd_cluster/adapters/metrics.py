@@ -174,6 +174,11 @@ def _about_replication(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     )
     yield _counter("replication_bytes", "Bytes of files sent.", totals.sent_bytes)
     yield _counter("replication_files", "Files sent.", totals.sent_files)
+    yield _counter(
+        "gate_refusals",
+        "Logins with the pair's key that were refused, as far as this service heard of them.",
+        snapshot.refusals.count,
+    )
     yield _gauge("history_generations", "Generations kept on this node.", snapshot.history)
     yield _gauge(
         "conflicts", "Conflicts that wait for somebody, on either node as far as known.", len(snapshot.waiting)

@@ -60,6 +60,10 @@ class FileWriter:
         """Want no such file."""
         self._want(path, None, durable=False)
 
+    def mark(self, path: Path, *, there: bool) -> None:
+        """Want an empty file that says something by being there, or want it gone."""
+        self._want(path, b"" if there else None, durable=there)
+
     def flush(self, patience: float) -> bool:
         """Wait until all is written, at most `patience` seconds; return whether it is."""
         with self._wake:

@@ -19,14 +19,10 @@ from skd_cluster.core.ledger import within
 from skd_cluster.core.manifest import Entry, Kind, content_of
 from skd_cluster.core.merge import MERGES
 from skd_cluster.core.model import SECOND
-from skd_cluster.core.scope import CONFIG, EXTRA, RT_TABLES, Scope, Verdict
+from skd_cluster.core.scope import CONFIG, DEEPEST, EXTRA, LONGEST, RT_TABLES, Scope, Verdict
 
 GRAIN = 20_000_000
 """Nanoseconds. The kernel stamps files with the time of its last tick: at most 10 ms old with 100 Hz."""
-
-DEEPEST, LONGEST = 256, 3500
-"""Folders above a path, and its bytes. Beyond, neither side can work: Python's depth of calls and descriptors of a
-deletion end the one, and PATH_MAX the other, which counts the longer way through the peer's staging and history too."""
 
 _CHUNK = 1 << 20
 

@@ -4,14 +4,16 @@ import argparse
 import json
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from skd_cluster.adapters.netlink import open_netlink
 from skd_cluster.config.floating import floating_addresses
 from skd_cluster.config.load import Loaded, load
 from skd_cluster.config.problems import Problem, is_secret, printable_path
 from skd_cluster.config.schema import Config
-from skd_cluster.core.model import ExitCode
+from skd_cluster.core.model import ExitCode, IPAddress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitCode:
     """Check `args.config` against this machine and print the result, as JSON with `args.json`."""
     path: Path = args.config
-    present = frozenset(name for _, name in socket.if_nameindex())
-    loaded = load(path, interfaces=present)
+    names = dict(socket.if_nameindex())
+    loaded = load(path, interfaces=frozenset(names.values()), addresses=_addresses(names))
     problems = loaded.problems + _tree_problems(loaded.config)
     if args.json:
         print(json.dumps(_as_json(path, loaded, problems), indent=1))
@@ -33,6 +35,20 @@ def run(args: argparse.Namespace) -> ExitCode:
             print(problem)
         print(_verdict(path, loaded, problems))
     return ExitCode.CONFIG if loaded.refused else ExitCode.OK
+
+
+def _addresses(names: Mapping[int, str]) -> dict[IPAddress, str] | None:
+    """Return the addresses of this machine with their interfaces, None where they cannot be asked for."""
+    try:
+        netlink = open_netlink()
+    except OSError:
+        return None
+    try:
+        return {one.address: names.get(one.index, "") for one in netlink.addresses()}
+    except OSError:
+        return None
+    finally:
+        netlink.close()
 
 
 def _tree_problems(config: Config | None) -> tuple[Problem, ...]:

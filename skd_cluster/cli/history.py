@@ -13,6 +13,7 @@ from skd_cluster.cli.comparison import Side, show
 from skd_cluster.cli.diff import contents
 from skd_cluster.cli.nodes import FailedError, Node, Nodes, failed, open_nodes
 from skd_cluster.cli.restoring import restore
+from skd_cluster.cli.rewinding import rewind_to
 from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.difference import differences, is_private, printable
 from skd_cluster.core.history import ChoiceError, Generation, Place, attributes_only, choose, strangers, within
@@ -35,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE")
         one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print facts for programs")
         if name != "list":
-            one.add_argument("generation", metavar="GENERATION", help=_GENERATION)
+            count = "?" if name == "restore" else None
+            one.add_argument("generation", metavar="GENERATION", nargs=count, help=_GENERATION)
         if paths:
             one.add_argument("paths", nargs="*", metavar="PATH", help=paths)
         return one
@@ -44,9 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     looked = act("show", _show, "Show what a generation changed, made and deleted; with a PATH what was in it before.")
     looked.add_argument("path", nargs="?", metavar="PATH", help="print this file as it was before")
     looked.add_argument("--raw", action="store_true", help="print the file byte for byte, with its secrets")
-    act("diff", _diff, "Compare what was before a generation with what is there now.", "only these files and folders")
+    compared = act("diff", _diff, "Compare what was before a generation with what is there now.",
+                   "only these files and folders")  # fmt: skip
+    compared.add_argument("--exit-code", action="store_true", help="end with 1 if anything differs, as diff(1) does")
     back = act("restore", _restore, "Put back what was before a generation, on the master, and replicate it.",
                "only these files and folders")  # fmt: skip
+    back.add_argument(
+        "--to", metavar="GENERATION", help="instead: the whole tree as it was right after this generation"
+    )
     back.add_argument("--exact", action="store_true", help="also remove what the generation made")
     back.add_argument("--dry-run", action="store_true", help="only say what would be done")
     act("resolve", _resolve, "Say that a conflict is dealt with.")
@@ -55,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitCode:
     """Do what `args.act` says."""
     try:
+        if args.act is _restore:
+            _check(args)
         with open_nodes(args) as nodes:
             code: ExitCode = args.act(args, nodes)
             return code
@@ -203,17 +212,31 @@ def _diff(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
     found = differences(kept, {key: entry for key, entry in now.items() if key in touched}, unknown)
     old = Side(place.label, lambda keys: _bodies(keeper, place, keys))
     compared = show(found, old, Side(f"{nodes.here.name} now", contents(nodes.here)))
+    code = ExitCode.FAILED if found and args.exit_code else ExitCode.OK
     if args.json:
         print(json.dumps({"equal": not found, "differences": [each.as_json() for each in compared]}, indent=2))
-        return ExitCode.OK
+        return code
     for each in compared:
         print("\n".join((each.headline, *each.diff)))
     if not found:
         print(f"{nodes.here.name} has all of it as it was before {place.label}")
-    return ExitCode.OK
+    return code
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse a restore of nothing, and one of two things at once."""
+    if (args.generation is None) == (args.to is None):
+        words = (
+            "the whole tree goes back, without paths"
+            if args.to
+            else "say which GENERATION to undo, or --to which to go back"
+        )
+        raise FailedError(f"history restore: {words}", ExitCode.USAGE)
 
 
 def _restore(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
+    if args.to is not None:
+        return rewind_to(args, nodes).say(args)
     place, wanted = _chosen(args, nodes, args.paths)
     return restore(args, nodes, place, wanted)
 

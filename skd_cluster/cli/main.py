@@ -39,7 +39,7 @@ VERBS = {
     ),
     "diff": Verb("Show what the two nodes hold differently now, file by file. Secrets are not shown."),
     "history": Verb(
-        "Show what replication replaced, on both nodes, and put it back: list, show, diff, restore, resolve."
+        "Show what replication replaced, on both nodes, put it back, or go back to it: list, show, diff, restore, resolve."
     ),
     "simulate": Verb("Run this configuration through seeded faults in virtual time, and say how long takeovers take."),
     "release": Verb(

@@ -1,6 +1,7 @@
 """The configuration file to a `Config`, or to all that is wrong with it at once."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ from skd_cluster.config.files import failure, read_regular
 from skd_cluster.config.problems import ConfigError, Kind, Problem, Remark, Report, Severity
 from skd_cluster.config.schema import PLAIN_AT, Config
 from skd_cluster.config.syntax import MAX_BYTES, parse_into
+from skd_cluster.core.model import IPAddress
 
 DEFAULT_PATH = Path("/usr/local/skudonet/app/ucarp/etc/skudonet-cluster.conf")
 """Where version 2 had it, and users know it."""
@@ -45,8 +47,10 @@ class Loaded:
         return self.config
 
 
-def load(path: Path, *, interfaces: frozenset[str] | None = None) -> Loaded:
-    """Read and check a file; with `interfaces`, those of the machine, also what it names of them. Never raises.
+def load(
+    path: Path, *, interfaces: frozenset[str] | None = None, addresses: Mapping[IPAddress, str] | None = None
+) -> Loaded:
+    """Read and check a file; with the machine's `interfaces` and `addresses` also what it names of them. Never raises.
 
     Nothing of the file is executed, nothing is written anywhere.
     """
@@ -65,6 +69,8 @@ def load(path: Path, *, interfaces: frozenset[str] | None = None) -> Loaded:
     rules.check(draft, report)
     if interfaces is not None:
         rules.check_interfaces(draft, report, interfaces)
+    if addresses is not None:
+        rules.check_local_address(draft, report, addresses)
     problems = report.problems()
     if any(one.is_error for one in problems):
         return Loaded(None, problems, draft.texts)

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     BAD_PATH = "bad-path"
     BAD_WORD = "bad-word"
     NO_SUCH_INTERFACE = "no-such-interface"
+    NOT_OUR_ADDRESS = "not-our-address"
     UNKNOWN_KEY = "unknown-key"
     DUPLICATE_KEY = "duplicate-key"
     TYPOGRAPHIC_QUOTE = "typographic-quote"

@@ -1,5 +1,6 @@
 """Rules between keys: what is right alone and wrong together. Each is checked whatever else is wrong."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import cast
 
@@ -32,6 +33,19 @@ def check_interfaces(draft: Draft, report: Report, present: frozenset[str]) -> N
         if name is not None and name not in present:
             expected = f"one of {', '.join(sorted(present)) or 'none'}"
             report.add(Remark(Kind.NO_SUCH_INTERFACE, expected, name), draft.line(key), key)
+
+
+def check_local_address(draft: Draft, report: Report, present: Mapping[IPAddress, str]) -> None:
+    """Note a local_ip that this machine has not, or has on another interface than it says. It may come later: a warning."""
+    local, interface = _address(draft, "local_ip"), draft.typed.get("interface")
+    if local is None or present.get(local) == interface:
+        return
+    of_it = [str(one) for one, name in present.items() if name == interface and one.version == local.version]
+    expected = (
+        f"an address of {interface}: {', '.join(of_it)}" if of_it else f"an address of {interface}, which has none"
+    )
+    found = f"{local}, which is on {present[local]}" if local in present else f"{local}, which is not on this host"
+    report.add(Remark(Kind.NOT_OUR_ADDRESS, expected, found, Severity.WARNING), draft.line("local_ip"), "local_ip")
 
 
 def _address(draft: Draft, key: str) -> IPAddress | None:

@@ -69,7 +69,8 @@ class ElectionMachine(Standing):
         first = self.peer.heard(advert, now, heard_us_at)
         self._other_key.forget()
         actions = self._recover(now)
-        if self._restart.heard(advert, now) and self.role is Role.BACKUP:
+        back = self._restart.heard(advert, now, current=self.peer.hears_us(now))
+        if back and self.role is Role.BACKUP:
             self._silence.wait(Nanos(now + self.peer.patience))  # its silence counts as everybody's again
         if advert.role is Role.MASTER:
             self._silence.master_heard_at = now

@@ -36,6 +36,7 @@ EVENTS = {
     "command": "an administrator's command",
     "applied": "this backup took over configuration from the master",
     "conflict": "changes that only one node had gave way to the master's and are kept under a name",
+    "gate_refused": "a login with the pair's key asked for something that the key is not for",
     "metrics_unavailable": "the metrics port cannot be opened",
     "metrics_available": "the metrics port could be opened after all",
     "file_unwritable": "a file of the service cannot be written",
@@ -154,6 +155,7 @@ Under systemd every line goes to the journal with these fields beside `MESSAGE` 
 | `SKD_PEER` | the address of the peer |
 | `SKD_HOOK`, `SKD_OUTCOME`, `SKD_STATUS`, `SKD_SECONDS` | which hook, how it ended, its exit status, how long it ran |
 | `SKD_CHECK` | which health check |
+| `SKD_CLIENT` | the address whose login was refused |
 
     journalctl -u skudonet-ce-cluster SKD_EVENT=role_changed
     journalctl -u skudonet-ce-cluster -o verbose SKD_EVENT=hook_failed

@@ -22,7 +22,7 @@ class Generation:
     """One push as its receiver wrote it down; `came` is the version that was there before.
 
     `before` has mode (with the type), owner and group of what was there, `made` what was not. `restored` is not empty if it
-    was no push but a restore: what from. `at` is wall time, 0 if unknown.
+    was no push but a restore: what from. `at` is wall time, 0 if unknown. `digest` is that of the tree afterwards.
     """
 
     number: int
@@ -34,6 +34,12 @@ class Generation:
     deleted: tuple[str, ...] = ()
     conflict: Conflict | None = None
     restored: str = ""
+    digest: str = ""
+
+    @property
+    def version(self) -> DataVersion:
+        """The version that there was afterwards."""
+        return DataVersion(self.epoch, self.number)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -72,6 +78,7 @@ def parse(number: int, found: Any) -> Generation:
         _keys(found.get("deleted")),
         parse_conflict(found.get("conflict")),
         str(found.get("restored") or ""),
+        str(found.get("digest") or ""),
     )
 
 

@@ -47,15 +47,19 @@ Manifest: TypeAlias = Mapping[str, Entry]
 
 MODULUS = 1 << 256
 
+_OWNERS, _TIMES = 1 << 32, 1 << 63
+"""What the kernel's numbers hold."""
+
 
 def unpack(packed: Any) -> Entry:
     """Read `Entry.packed` back. Raises ValueError for anything else."""
     try:
         kind, mode, uid, gid, content, size, mtime = packed
         whole = {type(mode), type(uid), type(gid), type(size), type(mtime)} == {int}
+        known = whole and 0 <= uid < _OWNERS and 0 <= gid < _OWNERS and size >= 0 and abs(mtime) < _TIMES
     except TypeError as error:
         raise ValueError("not an entry") from error
-    if not (whole and isinstance(content, str)):
+    if not (known and isinstance(content, str)):
         raise ValueError("not an entry")
     return Entry(Kind(kind), mode & 0o7777, uid, gid, content, size, mtime)
 

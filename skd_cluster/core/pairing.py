@@ -204,7 +204,10 @@ def _objects(output: bytes, which: str) -> list[Mapping[str, Any]]:
 def _view(found: Mapping[str, Any]) -> View:
     host, software, config = _text(found["host"]), _text(found["software"]), _text(found["config"])
     local, remote = _text(found["local_ip"]), _text(found["remote_ip"])
-    return View(host, software, config, local, remote, int(found["cluster_id"]), _text(found["ssh_key"]))
+    cluster_id = found["cluster_id"]
+    if not isinstance(cluster_id, int):
+        raise TypeError(f"not a number: {cluster_id!r}")
+    return View(host, software, config, local, remote, cluster_id, _text(found["ssh_key"]))
 
 
 def _text(found: object) -> str:

@@ -44,11 +44,16 @@ class Restarting:
 
     # ---- the peer is
 
-    def heard(self, advert: Advert, now: Nanos) -> bool:
-        """Take the peer's word; return whether one that was waited for is back, and no master."""
+    def heard(self, advert: Advert, now: Nanos, *, current: bool) -> bool:
+        """Take the peer's word; return whether one that was waited for is back, and no master.
+
+        One that is not `current` may have been said before we slept: it asks for nothing any more.
+        """
         awaited = self.awaited(now)
-        leaves = advert.role is Role.MASTER and Flag.RESTARTING in advert.flags
-        self._awaited_until = Nanos(now + RESTART_WAIT) if leaves else NEVER
+        if advert.role is not Role.MASTER or Flag.RESTARTING not in advert.flags:
+            self._awaited_until = NEVER
+        elif current:
+            self._awaited_until = Nanos(now + RESTART_WAIT)
         return awaited and advert.role is not Role.MASTER
 
     def awaited(self, now: Nanos) -> bool:

@@ -19,6 +19,10 @@ EXTRA = "extra"
 TEMPORARY = ".skd-"
 """How names begin that this program makes for a moment next to a file."""
 
+DEEPEST, LONGEST = 256, 3500
+"""Folders above a path, and its bytes. Beyond, neither side can work: Python's depth of calls and descriptors of a
+deletion end the one, and PATH_MAX the other, which counts the longer way through the peer's staging and history too."""
+
 _NODE_LOCAL = re.compile(r"[.#]*if_[^:/]*_conf[^:/]*")
 """A NIC or a VLAN, and copies of its file (`if_eth0_conf.bak`): the product reads whatever contains `if_…_conf`."""
 
@@ -114,6 +118,8 @@ def below_root(scope: Scope, key: str) -> str:
 
 
 def sound(scope: Scope, key: str) -> bool:
-    """Return whether a key that came from outside is one: a known root, no empty name, no `.` or `..`, no NUL."""
+    """Return whether a key that came from outside is one: a known root, no empty name, no `.` or `..`, no NUL, none too long."""
     root = scope.root_of(key)
-    return root is not None and not _UNSOUND.search(key, len(root))
+    if root is None or key.count("/") > DEEPEST or len(key) > LONGEST:
+        return False
+    return not _UNSOUND.search(key, len(root))

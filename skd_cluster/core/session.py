@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from enum import StrEnum, unique
-from typing import Any, TypeAlias, get_origin
+from typing import Any, TypeAlias, get_args, get_origin
 
 PROTOCOL = 1
 """Raised when an older side would misunderstand; a side refuses every other number."""
@@ -24,6 +24,7 @@ NOT_A_MESSAGE = "not a message"
 _LENGTHS = struct.Struct("!II")
 _HEADER_LIMIT = 64 << 20
 _BODY_LIMIT = 16 << 20
+_LARGE = 1 << 63
 
 SMALL_FILES, SMALL_FILE, SMALL_TOTAL = 16_384, 1 << 20, 16 << 20
 """A batch within all three goes through the session, without waiting; a larger one by rsync."""
@@ -51,6 +52,11 @@ class Refusal(StrEnum):
     TOO_LARGE = "too_large"
     NOT_MASTER = "not_master"
     FAILED = "failed"
+
+
+def not_understood(theirs: str, ours: str) -> str:
+    """Say that two versions speak different protocols."""
+    return f"the peer has skd-cluster {theirs} and this node {ours}: they do not understand each other"
 
 
 class ProtocolError(Exception):
@@ -331,11 +337,21 @@ def _message(header: bytes, body: bytes) -> Message:
         kind = _KINDS[found.pop("kind")]
         if kind in (Put, Pack):
             found["body"] = body
-        known = {one.name: get_origin(one.type) or one.type for one in fields(kind)}
+        known = {one.name: one.type for one in fields(kind)}
         message = kind(**{name: value for name, value in found.items() if name in known})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProtocolError(f"{NOT_A_MESSAGE}: {header[:60]!r}") from error
     for name, wanted in known.items():
-        if not (isinstance(wanted, type) and isinstance(getattr(message, name), wanted)):
+        if not _is(getattr(message, name), wanted):
             raise ProtocolError(f"{kind.__name__}: {name} is no {wanted}")
     return message
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Return whether a value is what its field says. Of a number: what 64 bits hold, no call of the kernel takes more."""
+    if get_origin(wanted) is list:
+        (kind,) = get_args(wanted)
+        return isinstance(value, list) and all(_is(one, kind) for one in value)
+    if wanted is int:
+        return isinstance(value, int) and abs(value) < _LARGE
+    return isinstance(value, get_origin(wanted) or wanted)

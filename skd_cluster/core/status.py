@@ -8,7 +8,7 @@ from skd_cluster.core.checks import CheckState
 from skd_cluster.core.histogram import LAG_BOUNDS, TAKEOVER_BOUNDS, Histogram
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data, ElectorReport, ReplicationReport, RoleChange
-from skd_cluster.core.model import SECOND, Nanos, Reason, Role, seconds
+from skd_cluster.core.model import SECOND, Nanos, Reason, Role, nanos, seconds
 from skd_cluster.core.supervision import FRESH
 
 HOOK_BOUNDS = (1e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -68,6 +68,37 @@ class Applied:
     took: float = 0.0
 
 
+RECENT = nanos(3600)
+"""So long a refused login is a trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Logins with the pair's key that asked for what it is not for. `at` is monotonic, `wall` for people; 0: never."""
+
+    count: int = 0
+    client: str = ""
+    text: str = ""
+    at: int = 0
+    wall: float = 0.0
+
+    def plus(self, client: str, text: str, now: Nanos, wall: float) -> "Refusals":
+        """Return them with one more, just now."""
+        return Refusals(self.count + 1, client, text, now, wall)
+
+    def facts(self) -> dict[str, Any]:
+        """Return them for `status --json`."""
+        return {"count": self.count, "client": self.client, "text": self.text, "last": self.wall or None}
+
+    def trouble(self, now: Nanos) -> list[str]:
+        """Return the sentence for people, if the last one was not long ago."""
+        if not self.count or now - self.at > RECENT:
+            return []
+        times = "once" if self.count == 1 else f"{self.count} times"
+        ago = (now - self.at) // nanos(60)
+        return [f"a login with the pair's key was refused {times}, last to {self.client} {ago} min ago: {self.text}"]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All of it at one instant; replaced as a whole, so that another thread may read it without a lock."""
@@ -94,6 +125,7 @@ class Snapshot:
     metrics_error: str = ""
     log_dropped: int = 0
     history: int = 0
+    refusals: Refusals = Refusals()
     conflicts: tuple[str, ...] = ()
     """Those that this node keeps and that wait for somebody."""
     stopping: bool = False
@@ -211,6 +243,7 @@ def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
             "realtime": report is not None and report.realtime,
         },
         "conflicts": [{"name": name, "node": node} for name, node in snapshot.waiting.items()],
+        "refusals": snapshot.refusals.facts(),
         "counters": {} if report is None else report.counters,
         "problems": problems(snapshot, now),
     }
@@ -277,6 +310,7 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
     found += [
         f"conflict {name} waits on {node}: skd-cluster history show {name}" for name, node in snapshot.waiting.items()
     ]
+    found += snapshot.refusals.trouble(now)
     found += [f"the last {hook.value} hook: {one.last}" for hook, one in snapshot.hooks.items() if _failed(one)]
     if not snapshot.reload_ok:
         found.append(f"the configuration file is not in force: {snapshot.reload_note}")

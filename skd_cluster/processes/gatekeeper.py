@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skd_cluster.adapters.confine import write_only_into
+from skd_cluster.adapters.control import hint
 from skd_cluster.adapters.staging import staging_parent, targets
 from skd_cluster.adapters.synclog import SyncLog
 from skd_cluster.adapters.tree import scope_of
@@ -38,12 +39,17 @@ class Gatekeeper:
                 case Rsync(words):
                     self._become_rsync(words)
         except ForbiddenError as error:
-            client = " ".join(self.connection.split()[:1]) or "somebody"
-            SyncLog(self.config.zeninolog).line(f"refused to {client}: {error}")
             print(error, file=sys.stderr)  # noqa: T201 -- ssh carries it to whoever asked
+            self._tell(str(error))
         except OSError as error:
             print(f"{error.filename or self.config.rsync}: {error.strerror}", file=sys.stderr)  # noqa: T201 -- as above
         return ExitCode.FAILED
+
+    def _tell(self, text: str) -> None:
+        """Write a refusal down, and leave it to the service, if it runs, who else is to know."""
+        client = " ".join(self.connection.split()[:1]) or "somebody"
+        SyncLog(self.config.zeninolog).line(f"refused to {client}: {text}")
+        hint(self.config.run_dir, {"verb": "refused", "client": client, "text": text})
 
     def _become_rsync(self, words: tuple[str, ...]) -> None:
         places = targets(

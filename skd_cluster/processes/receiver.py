@@ -21,6 +21,7 @@ from skd_cluster.config.schema import Config
 from skd_cluster.core.conflict import Conflict
 from skd_cluster.core.manifest import Entry, pack_manifest, unpack, unpack_manifest
 from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
+from skd_cluster.core.scope import sound
 from skd_cluster.core.session import (
     PROTOCOL,
     About,
@@ -48,6 +49,7 @@ from skd_cluster.core.session import (
     Resolve,
     Restore,
     encode,
+    not_understood,
 )
 from skd_cluster.processes.archive import Archive, Question
 from skd_cluster.processes.ownchanges import OwnChanges
@@ -140,6 +142,7 @@ class Receiver:
         """Leave nothing behind."""
         self._staging.remove()
         self._own.close()
+        self._holding.close()
 
     def _refuse(self, error: RefusedError) -> Refused:
         self._open = False
@@ -148,8 +151,7 @@ class Receiver:
 
     def _hello(self, message: Hello) -> Hello:
         if message.protocol != PROTOCOL:
-            words = f"the peer has skd-cluster {skd_cluster.__version__} and this node {message.software}"
-            raise RefusedError(Refusal.PROTOCOL, f"{words}: they do not understand each other")
+            raise RefusedError(Refusal.PROTOCOL, not_understood(skd_cluster.__version__, message.software))
         fence = self._service()
         held = read_state(self._config.state_dir)
         return Hello(
@@ -196,7 +198,7 @@ class Receiver:
             self._staging.take(self._checked(key), unpack(packed), body)
 
     def _checked(self, key: str) -> str:
-        if self._tree.scope.root_of(key) is None or ".." in key.split("/"):
+        if not sound(self._tree.scope, key):
             raise RefusedError(Refusal.SCOPE, f"{key}: not among `configdir`, `rttables`, `replicate` of the peer")
         return key
 
@@ -236,7 +238,7 @@ class Receiver:
                 self._admit(message.epoch)  # again: the role may have changed while the contents came
                 self._not_late(version)
                 held = read_state(self._config.state_dir)
-                left = self._apply(held, version, entries, fetch, delete)
+                left = self._apply(held, DataState(version, message.digest), entries, fetch, delete)
                 found = self._holding.digest((*entries, *delete))
                 if found != message.digest:
                     self._holding.read()
@@ -254,13 +256,14 @@ class Receiver:
         return confirmed
 
     def _apply(
-        self, held: DataState, version: DataVersion, entries: dict[str, Entry], fetch: list[str], delete: list[str]
+        self, held: DataState, wanted: DataState, entries: dict[str, Entry], fetch: list[str], delete: list[str]
     ) -> list[str]:
         if not entries and not delete:
             return []
+        version = wanted.version
         kept = self._history.generation(version.generation)
         conflict = self._own.keep(held, entries, delete, kept)
-        about = {"epoch": version.epoch, "generation": version.generation, "at": wall()}
+        about = {"epoch": version.epoch, "generation": version.generation, "at": wall(), "digest": wanted.digest}
         facts: dict[str, Any] = about | {"from": [held.version.epoch, held.version.generation]}
         if conflict is not None:
             facts["conflict"] = conflict.facts()

@@ -197,8 +197,8 @@ class Replicator:
         match heard:
             case wire.Hello() if heard.protocol != wire.PROTOCOL:
                 self._line.close()
-                words = f"the peer has skd-cluster {heard.software} and this node {skd_cluster.__version__}"
-                self._do(self._machine.lost("protocol", f"{words}: they do not understand each other", now))
+                words = wire.not_understood(heard.software, skd_cluster.__version__)
+                self._do(self._machine.lost("protocol", words, now))
             case wire.Hello():
                 self._teller.conflicts(heard.conflicts)
                 self._do(self._machine.connected(now))

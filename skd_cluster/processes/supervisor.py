@@ -241,13 +241,13 @@ class Supervisor:
             return f"{self._board.now.node} is {self._board.now.role.word}: the master is the one that replicates"
         return "" if self._replicator.send(SyncNow(allow_delete)) else "skdinotify does not run"
 
+    def note(self, note: Note, now: Nanos) -> None:
+        """Write a line into the journal, or count it if its kind comes too often."""
+        self._notes.write(note, now)
+
     def set_standby(self, *, standby: bool) -> None:
         """Remember that the administrator took this node out, or put it back."""
-        mark = self._config.state_dir / "standby"
-        if standby:
-            self._files.put(mark, b"", durable=True)
-        else:
-            self._files.remove(mark)
+        self._files.mark(self._config.state_dir / "standby", there=standby)
 
     def reload(self, now: Nanos) -> tuple[bool, str]:
         """Read the configuration again; put in force what can change live, and say what cannot."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from skd_cluster.adapters.clock import wall
 from skd_cluster.adapters.control import Client, ControlServer
-from skd_cluster.core.messages import Command, CommandResult, Data
+from skd_cluster.core.messages import Command, CommandResult, Data, Note
 from skd_cluster.core.model import MILLISECOND, Nanos, Role, nanos
 from skd_cluster.core.status import Applied, Board, Snapshot, status
 from skd_cluster.processes.loop import Loop
@@ -14,6 +14,9 @@ from skd_cluster.processes.supervisor_holdings import Holdings
 
 PATIENCE = nanos(5)
 """How long a change of role may take until the person who asked for it is told that it did not come."""
+
+_SHOWN = 300
+"""Characters of what was refused."""
 
 Answer = dict[str, Any]
 
@@ -29,6 +32,9 @@ class Service(Protocol):
 
     def reload(self, now: Nanos) -> tuple[bool, str]:
         """Read the configuration again."""
+
+    def note(self, note: Note, now: Nanos) -> None:
+        """Write a line into the journal, or count it if its kind comes too often."""
 
     def set_standby(self, *, standby: bool) -> None:
         """Remember that the administrator took this node out, or put it back."""
@@ -59,6 +65,7 @@ class Desk:
             "fence": self._fence,
             "applied": self._applied,
             "conflict": self._conflict,
+            "refused": self._refused,
             "reload": self._reload,
             "sync": self._sync,
         }
@@ -143,7 +150,7 @@ class Desk:
             return
         try:
             answer = handler(asked, now)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             answer = _failure(f"{verb}: wrong request: {error}")
         self._answer(client, answer, now)
 
@@ -202,6 +209,12 @@ class Desk:
 
     def _conflict(self, asked: Answer, _now: Nanos) -> Answer:
         self._holdings.conflict(str(asked.get("text", "")))
+        return {"ok": True, "text": ""}
+
+    def _refused(self, asked: Answer, now: Nanos) -> Answer:
+        client, text = str(asked["client"])[:_SHOWN], str(asked["text"])[:_SHOWN]
+        self._board.update(refusals=self._board.now.refusals.plus(client, text, now, wall()))
+        self._service.note(Note("gate_refused", f"refused to {client}: {text}", "warning", {"client": client}), now)
         return {"ok": True, "text": ""}
 
     def _reload(self, _asked: Answer, now: Nanos) -> Answer:

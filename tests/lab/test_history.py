@@ -170,6 +170,7 @@ def test_list_show_diff_and_restore_from_either_node(pair, lb1: Node, lb2: Node)
         said = skd(node, "history", "diff", str(number), FARM)
         assert f"--- {number}@lb2:config/{FARM}\n+++ {node.name} now:config/{FARM}\n" in said
         assert "+the new farm\n" in said
+        assert skd(node, "history", "diff", str(number), FARM, "--exit-code", code=1) == said
     said = skd(lb1, "history", "restore", str(number), "--dry-run")
     assert said == f"would restore  config/{FARM}\na dry run: nothing was changed on lb1\n"
     assert place(lb1, FARM).read_text() == "the new farm\n"
@@ -184,6 +185,7 @@ def test_list_show_diff_and_restore_from_either_node(pair, lb1: Node, lb2: Node)
     assert said == f"restored  config/{FARM}\nas before {number + 1}@lb1 on lb1; both nodes have it\n"
     assert [place(node, FARM).read_text() for node in (lb1, lb2)] == ["the new farm\n", "the new farm\n"]
     assert "nothing to do" in skd(lb2, "history", "restore", f"{number + 1}@lb2", FARM)
+    skd(lb2, "history", "diff", f"{number + 1}@lb2", FARM, "--exit-code")
     assert "has nothing of config/nothing" in skd(lb2, "history", "restore", str(number), "nothing", code=1)
     assert "has nothing of config/nothing" in skd(lb1, "history", "diff", str(number), "nothing", code=1)
 
@@ -218,6 +220,58 @@ def test_what_a_generation_made_goes_only_with_exact(pair, lb1: Node, lb2: Node)
     assert "deleted   config/made.html\n" in skd(lb2, "history", "restore", str(number), "--exact")
     assert not place(lb1, "made.html").exists()
     assert not place(lb2, "made.html").exists()
+
+
+def everything(*nodes: Node) -> list[str]:
+    """Return all of their trees: type, mode, owner, target, content."""
+    script = f"cd {CONFIG_TREE} && find . -printf '%p %y %m %U %G %l\\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum"
+    return [node.run(script).stdout for node in nodes]
+
+
+def test_the_whole_tree_goes_back_to_what_it_was_after_a_generation(pair, lb1: Node, lb2: Node):
+    """Past a failover, so that each node keeps a part of the way; and forth again."""
+    number = edit(lb1, lb2, FARM, "yesterday\n")
+    then = everything(lb1, lb2)
+    edit(lb1, lb2, FARM, "today\n")
+    edit(lb1, lb2, "made.html", "today\n")
+    lb1.run(["skd-cluster", "failover"])
+    eventually(lambda: (lb1.role(), lb2.role()) == ("backup", "master"), within=5, what="lb2 is master")
+    synced(lb2)
+    lb2.run(f"cd {CONFIG_TREE} && rm -r certificates && chmod 600 {OTHER} && ln -s {OTHER} link && echo x > {FARM}")
+    eventually(lambda: not place(lb1, "certificates").exists() and place(lb1, "link").is_symlink(), what="it arrived")
+    synced(lb1, lb2)
+    now, newest = everything(lb1, lb2), str(lb1.status()["generation"])
+    assert now != then
+
+    for node in (lb1, lb2):
+        said = skd(node, "history", "restore", "--to", f"{number}@lb2", "--dry-run")
+        assert f"would restore  config/{KEY}\n" in said
+        assert "would delete   config/made.html\n" in said
+        assert (
+            f"to the last bit the tree after {number}@lb2, by its digest\na dry run: nothing was changed on lb2\n"
+            in said
+        )
+    assert everything(lb1, lb2) == now
+    said = skd(lb1, "history", "restore", "--to", f"{number}@lb2")
+    assert f"restored  config/{FARM}\n" in said
+    assert said.endswith(f"the tree is as after {number}@lb2 on lb2; both nodes have it\n")
+    assert everything(lb1, lb2) == then
+    assert f"restored from the tree after {number}@lb2" in skd(lb1, "history")
+    assert "nothing to do" in skd(lb2, "history", "restore", "--to", f"{number}@lb2")
+    assert facts(lb2, "history", "restore", "--to", newest)["in_sync"] is True
+    assert everything(lb1, lb2) == now
+    assert "no generation or conflict 999" in skd(lb2, "history", "restore", "--to", "999", code=1)
+    assert "say which GENERATION" in skd(lb2, "history", "restore", code=2)
+    assert "the whole tree goes back" in skd(lb2, "history", "restore", "--to", "1", "2", code=2)
+
+
+def test_what_is_kept_on_a_node_that_is_gone_is_said(pair, lb1: Node, lb2: Node):
+    number = edit(lb1, lb2, FARM, "yesterday\n")
+    edit(lb1, lb2, FARM, "today\n")
+    lb2.stop_sshd()
+    said = skd(lb1, "history", "restore", "--to", str(number), code=1)
+    assert "10.77.0.2 does not answer" in said
+    assert place(lb1, FARM).read_text() == "today\n"
 
 
 def test_a_file_larger_than_a_message_comes_back(pair, lb1: Node, lb2: Node):
@@ -289,9 +343,9 @@ def test_without_a_master_nothing_is_restored_and_with_the_peer_gone_it_is_said(
     lb1.kill_daemon()
     lb1.stop_sshd()
     eventually(lambda: not lb2.status()["peer"]["alive"], within=5, what="lb2 is alone")
-    said = skd(lb2, "history", "restore", str(number), code=1)
+    said = skd(lb2, "history", "restore", str(number))
     assert f"restored  config/{FARM}\n" in said
-    assert "its peer is not heard and gets it when it is back" in said
+    assert "its peer is not heard and gets it when it is back: there is nothing left to do" in said
     assert facts(lb2, "history", "restore", str(number))["in_sync"] is None  # nothing to do any more
     lb2.stop_daemon()
     assert "no node says that it is master" in skd(lb2, "history", "restore", str(number), code=1)

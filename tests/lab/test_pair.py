@@ -119,6 +119,37 @@ def test_one_login_one_way_is_enough_for_replication_both_ways(nodes: tuple[Node
     in_sync(lb2)
 
 
+def test_over_ipv6(nodes: tuple[Node, Node]) -> None:
+    facts = {}
+    for node, ours, theirs in zip(nodes, (1, 2), (2, 1), strict=True):
+        facts[node.name] = node.make_tree(farms=30, seed=ours)
+        node.run(f"ip -6 addr add fd00:77::{ours}/64 dev eth0 nodad")
+        ends = {"local_ip": f"fd00:77::{ours}", "remote_ip": f"fd00:77::{theirs}"}
+        node.write_config(**OPTIONS, **ends, cluster_ip="fd00:77::100/64 10.77.0.100/24")
+    lb1, lb2 = nodes
+    lb1.write("/root/.ssh/known_hosts", f"fd00:77::2 {lb2.path(HOST_KEY + '.pub').read_text()}")
+    assert json.loads(pair(lb1, "--json").stdout)["ok"]
+    (line,) = [one for one in lb2.path(KEYS).read_text().splitlines() if "skd-cluster:" in one]
+    assert 'from="fd00:77::1"' in line
+    forget_root(lb1, lb2)
+    assert "paired already" in pair(lb2, "--batch").stdout
+    for node in nodes:
+        node.start_daemon()
+    eventually(lambda: {lb1.role(), lb2.role()} == {"master", "backup"}, within=8, what="one master")
+    master, backup = (lb1, lb2) if lb1.role() == "master" else (lb2, lb1)
+    with master.path(f"{CONFIG_TREE}/big.bin").open("wb") as file:
+        file.write(os.urandom(12 << 20))  # by rsync
+    eventually(lambda: backup.path(f"{CONFIG_TREE}/big.bin").stat().st_size == 12 << 20, within=20, what="by rsync")
+    in_sync(master)
+    assert differences(master.path(CONFIG_TREE), backup.path(CONFIG_TREE), facts[master.name]) == []
+    assert "refused to fd00:77::" not in backup.path(SYNC_LOG).read_text()
+    thief = with_key(lb1, "-b", "fd00:77::1", login="root@fd00:77::2")  # else it may come from the floating address
+    assert "'id' is refused" in lb1.run([*thief, "id"], check=False).stderr
+    assert "refused to fd00:77::1: this key" in lb2.path(SYNC_LOG).read_text()
+    assert "both nodes are equal" in backup.run(["skd-cluster", "diff"]).stdout
+    assert pair(lb2, "--remove", check=False).returncode == 1, "root of lb2 has no login any more"
+
+
 def test_places_and_a_port_of_one_s_own(nodes: tuple[Node, Node]) -> None:
     """Blanks and quotes go through two shells, ssh's options, authorized_keys and rsync; the port through known_hosts."""
     conf, state, tree = "/etc/it's odd/pair.conf", "/var/lib/it's odd", "/usr/local/it's odd/config"
@@ -267,6 +298,29 @@ def test_the_key_alone_is_good_for_nothing_else(paired: tuple[Node, Node]) -> No
             (line,) = lb2.path(SYNC_LOG).read_text().splitlines()
             assert "refused to 10.77.0.1: this key" in line
             assert words in line
+
+
+def test_what_the_key_was_refused_is_known_to_the_service_and_nothing_waits_for_it(paired: tuple[Node, Node]) -> None:
+    lb1, lb2 = paired
+    start(lb1, lb2)
+    for _ in range(8):
+        assert "'id' is refused" in lb1.run([*with_key(lb1), "id"], check=False).stderr
+    refusals = eventually(lambda: lb2.status()["refusals"], what="what lb2 knows")
+    assert (refusals["count"], refusals["client"]) == (8, "10.77.0.1")
+    assert "the command 'id' is refused" in refusals["text"]
+    assert any("a login with the pair's key was refused 8 times" in one for one in lb2.status()["problems"])
+    assert "gate_refusals_total 8.0" in lb2.run("curl -s http://10.77.0.2:9869/metrics").stdout
+    eventually(lambda: "WARNING gate_refused refused to 10.77.0.1: this key" in lb2.output(), what="in the journal")
+    assert lb2.output().count("WARNING gate_refused") <= 5
+    assert lb1.status()["refusals"]["count"] == 0
+
+    lb2.pause(lb2.daemon_pids()["skd-cluster"])  # it takes no word, and the gate does not wait for it
+    try:
+        assert "'id' is refused" in lb1.run([*with_key(lb1), "id"], check=False, timeout=5).stderr
+    finally:
+        lb2.resume(lb2.daemon_pids()["skd-cluster"])
+    lb2.stop_daemon()
+    assert "'id' is refused" in lb1.run([*with_key(lb1), "id"], check=False, timeout=5).stderr
 
 
 def test_the_key_moves_no_file_by_rsync_or_scp(paired: tuple[Node, Node]) -> None:

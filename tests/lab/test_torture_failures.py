@@ -115,6 +115,38 @@ def test_a_file_system_of_the_peer_that_is_read_only_is_named_and_retried(pair):
     assert sum("read-only" in note for note in pair.notes()) == 1
 
 
+def test_an_immutable_path_of_the_peer_is_named_holds_nothing_else_up_and_arrives_when_it_may(pair):
+    """`chattr +i` on a file that changes, one that goes, and a folder into which something new comes."""
+    pair.synced()
+    old = read(pair.there("zlb-start"))
+    pair.ours("gone").write_text("deleted later")
+    pair.ours("locked").mkdir()
+    pair.arrived("gone", "deleted later")
+    pair.equal()
+    held = f"{CONFIG_TREE}/zlb-start {CONFIG_TREE}/gone {CONFIG_TREE}/locked"
+    pair.peer.run(f"chattr +i {held}")
+    pair.ours("zlb-start").write_text("not yet")
+    pair.ours("gone").unlink()
+    (pair.ours("locked") / "folder").mkdir()
+    (pair.ours("locked") / "folder" / "new").write_text("in a locked folder")
+    pair.ours("zlb-stop").write_text("not held up")
+    pair.error(f"allow with chattr -i {CONFIG_TREE}/")
+    pair.arrived("zlb-stop", "not held up")
+    pair.ours("farmguardian.conf").write_text("nor is what comes later")
+    pair.arrived("farmguardian.conf", "nor is what comes later")
+    assert read(pair.there("zlb-start")) == old
+    assert read(pair.there("gone")) == "deleted later"
+    for path in held.split():  # one after the other: the first that is left is named
+        pair.error(f"not permitted there: {CONFIG_TREE}/")
+        pair.peer.run(f"chattr -i {path}")
+    pair.tell(SyncNow())
+    pair.arrived("zlb-start", "not yet")
+    pair.arrived("locked/folder/new", "in a locked folder")
+    pair.equal()
+    assert pair.kept("zlb-start")[-1] == old
+    assert pair.kept("gone")[-1] == "deleted later"
+
+
 @pytest.mark.parametrize("place", ["/var/lib/skd-cluster", "/usr/local/skudonet/.skd-staging"])
 def test_a_full_disk_where_the_peer_keeps_its_own_leaves_the_old_files_and_the_history_whole(pair, place):
     """The history's disk, then the one on which a batch is collected."""

@@ -81,6 +81,16 @@ def bare_pair(folder, *, packed=True):
     return pair
 
 
+@pytest.mark.parametrize("what", ["folder", "link", "pipe"])
+def test_a_file_that_is_merged_takes_the_place_of_something_else(pair, what):
+    (pair.here / "config" / "global.conf").write_text('$dns1="192.0.2.53";\n')
+    there = pair.there / "config" / "global.conf"
+    {"folder": there.mkdir, "link": lambda: there.symlink_to("elsewhere"), "pipe": lambda: os.mkfifo(there)}[what]()
+    assert pair.push() == []
+    assert '$dns1="192.0.2.53";' in there.read_text()
+    assert pair.equal
+
+
 def test_the_product_s_tree_onto_the_other_node_s(tmp_path):
     pair = Pair(tmp_path)
     make_tree(pair.here / "config", node="lb1", farms=20)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from skd_cluster.adapters.control import AlreadyRunningError, ControlServer, NotRunning, request
+from skd_cluster.adapters.control import AlreadyRunningError, ControlServer, NotRunning, hint, request
 from skd_cluster.core.model import Nanos
 
 
@@ -51,6 +51,18 @@ def test_nobody_there(tmp_path):
         left_behind.bind(str(tmp_path / "control.sock"))
     with pytest.raises(NotRunning):
         request(tmp_path, {}, 1)
+
+
+def test_a_hint_waits_for_nobody(server, tmp_path):
+    assert not hint(tmp_path / "elsewhere", {"verb": "refused"})
+    assert hint(tmp_path, {"verb": "refused"})
+    client = accepted(server)
+    assert client.request() == {"verb": "refused"}
+    client.answer({"ok": True}, Nanos(0))
+    assert client.closed
+    taken = [hint(tmp_path, {}) for _ in range(100)]  # nobody accepts: what does not fit is not waited for
+    assert taken[0]
+    assert not taken[-1]
 
 
 def test_a_server_that_ends_without_an_answer(server, tmp_path):

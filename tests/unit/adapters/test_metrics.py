@@ -9,7 +9,7 @@ from skd_cluster.adapters.metrics import SnapshotCollector, reference
 from skd_cluster.core.checks import CheckState
 from skd_cluster.core.histogram import JITTER_BOUNDS
 from skd_cluster.core.model import Nanos, Role
-from skd_cluster.core.status import Snapshot
+from skd_cluster.core.status import Refusals, Snapshot
 from tests.fakes.supervised import replicated, report
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -65,6 +65,7 @@ def test_the_numbers_are_those_of_the_snapshot():
         checks=(CheckState("web", healthy=False, detail="x"),),
         failovers={("master", "peer_silent"): 3},
         log_dropped=4,
+        refusals=Refusals(7),
     )
     found = scraped(snapshot, Nanos(3_500_000_000))
     assert [found["role", word] for word in ("master", "backup", "fault", "standby")] == [1, 0, 0, 0]
@@ -76,6 +77,7 @@ def test_the_numbers_are_those_of_the_snapshot():
     assert found["failovers_total", "master", "peer_silent"] == 3
     assert found["address_held", "203.0.113.10"] == 1
     assert found["log_lines_dropped_total",] == 4
+    assert found["gate_refusals_total",] == 7
 
 
 def test_a_report_with_other_bounds_does_not_break_the_scrape():

@@ -6,7 +6,7 @@ import pytest
 from skd_cluster.adapters import tree as module
 from skd_cluster.adapters.tree import ChangingError, Tree, read_content
 from skd_cluster.core.manifest import Kind, compare, digest
-from skd_cluster.core.scope import Scope
+from skd_cluster.core.scope import DEEPEST, Scope
 from tests.fixtures.skudonet_tree import make_tree, rt_tables_text
 
 
@@ -118,12 +118,12 @@ def test_keys_and_paths(tree, tmp_path):
 
 def test_what_is_too_deep_is_unreadable_and_the_rest_is_read(tree, tmp_path):
     here = tmp_path / "config" / "d"
-    for _ in range(module.DEEPEST + 1):
+    for _ in range(DEEPEST + 1):
         here.mkdir()
         here /= "d"
     (tmp_path / "config" / "beside").write_text("x")
     found = tree.scan()
     (key,) = found.unreadable
-    assert key.count("/") == module.DEEPEST + 1
+    assert key.count("/") == DEEPEST + 1
     assert "too deep" in found.unreadable[key]
     assert {"config/beside", "config/d/d/d"} <= found.manifest.keys()

@@ -118,10 +118,15 @@ def test_every_act_has_help_and_takes_the_configuration(act, capsys):
     assert "--json" in text
 
 
-@pytest.mark.parametrize(
-    "words", [["history", "show"], ["history", "restore"], ["history", "nonsense"], ["diff", "--x"]]
-)
+@pytest.mark.parametrize("words", [["history", "show"], ["history", "nonsense"], ["diff", "--x"]])
 def test_wrong_usage_is_2(words, capsys):
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == ExitCode.USAGE
+
+
+def test_a_restore_says_either_what_or_where_to(capsys):
+    assert main(["history", "restore"]) == ExitCode.USAGE
+    assert "say which GENERATION to undo" in capsys.readouterr().err
+    assert main(["history", "restore", "--to", "1", "config/a"]) == ExitCode.USAGE
+    assert "the whole tree goes back" in capsys.readouterr().err

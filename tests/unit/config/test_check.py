@@ -3,6 +3,7 @@
 import argparse
 import json
 import socket
+from ipaddress import ip_address
 
 import pytest
 
@@ -14,7 +15,9 @@ $password="P@ssw0rd"; $cluster_id="1"; $cluster_ip="10.0.0.9";
 
 
 @pytest.fixture(name="run")
-def _run(tmp_path, capsys):
+def _run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(check, "_addresses", lambda _names: {ip_address("10.0.0.1"): "lo"})
+
     def run(text, *, as_json=False):
         path = tmp_path / "x.conf"
         path.write_text(text)
@@ -55,6 +58,15 @@ def test_the_machine_s_interfaces_are_asked(run):
     names = ", ".join(sorted(name for _, name in socket.if_nameindex()))
     assert code == 78
     assert f"x.conf:1: error: $interface: found nosuch0, expected one of {names}\n" in out
+
+
+def test_the_machine_s_addresses_are_asked(run, monkeypatch):
+    monkeypatch.undo()
+    code, out = run(GOOD.replace("P@", "").replace("10.0.0.1", "192.0.2.77"))
+    assert code == 0
+    assert "x.conf:1: warning: $local_ip: found 192.0.2.77, which is not on this host, expected an address of lo" in out
+    if ip_address("127.0.0.1") in check._addresses(dict(socket.if_nameindex())):
+        assert "expected an address of lo: 127.0.0.1" in out
 
 
 def test_switched_off_is_not_an_error(run):

@@ -1,7 +1,7 @@
 """From the file to the configuration: what cannot be read, what others can read, rules between keys."""
 
 import os
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import pytest
@@ -136,6 +136,24 @@ def test_interfaces_of_the_machine(write):
         (4, "track_interfaces", "no-such-interface", "error"),
     ]
     assert load(write(text), interfaces=frozenset({"eth0", "eth7", "eth8"})).starts
+
+
+@pytest.mark.parametrize(
+    ("present", "said"),
+    [
+        ({"10.0.0.1": "eth0", "10.0.0.7": "eth0"}, []),
+        (
+            {"10.0.0.7": "eth0", "fe80::1": "eth0"},
+            ["10.0.0.1, which is not on this host, expected an address of eth0: 10.0.0.7"],
+        ),
+        ({"fe80::1": "eth0"}, ["10.0.0.1, which is not on this host, expected an address of eth0, which has none"]),
+        ({"10.0.0.1": "eth1"}, ["10.0.0.1, which is on eth1, expected an address of eth0, which has none"]),
+    ],
+)
+def test_an_address_that_is_not_this_machine_s_is_a_warning(write, present, said):
+    loaded = load(write(GOOD), addresses={ip_address(one): name for one, name in present.items()})
+    assert loaded.starts
+    assert [str(one).partition("warning: $local_ip: found ")[2] for one in loaded.problems] == said
 
 
 def test_an_at_sign_is_worth_a_warning_only_where_version_2_read_it(write):

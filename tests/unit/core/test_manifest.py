@@ -116,7 +116,12 @@ def test_packed_and_back(tree):
 
 
 @pytest.mark.parametrize(
-    "packed", [None, [], ["f"], ["x", 0, 0, 0, "", 0, 0], ["f", "0", 0, 0, "", 0, 0], ["f", 0, 0, 0, 1, 0, 0], 7]
+    "packed",
+    [
+        *(None, [], 7, ["f"], ["x", 0, 0, 0, "", 0, 0], ["f", "0", 0, 0, "", 0, 0], ["f", 0, 0, 0, 1, 0, 0]),
+        *(["f", 0, -1, 0, "", 0, 0], ["f", 0, 0, 1 << 32, "", 0, 0], ["f", 0, 0, 0, "", -1, 0]),
+        ["f", 0, 0, 0, "", 0, 1 << 63],
+    ],
 )
 def test_garbage_is_no_entry(packed):
     with pytest.raises(ValueError):

@@ -68,6 +68,14 @@ def test_another_version_is_named():
         decode_request(json.dumps({**data, "pairing": 2}).encode())
 
 
+def test_a_number_that_is_none_is_not_taken():
+    data = encode_request(Request(Stage.OFFER, LB1)).replace(b'"cluster_id": 1', b'"cluster_id": 1e999')
+    assert b"1e999" in data
+    with pytest.raises(PairingError):
+        decode_request(data)
+    assert decode_echo(data.replace(b'"request"', b'"echo"').replace(b"{", b'{"back": null, ', 1)) is None
+
+
 def test_what_came_over_the_net_cannot_move_a_cursor():
     answer = Answer(False, "\x1b[2Jall well\n", LB2)
     found = decode_answer(encode_answer(answer).encode())

@@ -53,6 +53,9 @@ def test_verdicts(key, verdict):
         ("/etc/shadow", False),
         ("", False),
         ("config/a\0b", False),
+        ("config/" + "d/" * 255 + "f", True),
+        ("config/" + "d/" * 256 + "f", False),
+        ("config/" + "f" * 3500, False),
     ],
 )
 def test_keys_from_outside(key, expected):

@@ -6,7 +6,7 @@ import pytest
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data
 from skd_cluster.core.model import Nanos, Role, nanos
-from skd_cluster.core.status import Board, HookTotals, ReplicationTotals, Snapshot, problems, status
+from skd_cluster.core.status import Board, HookTotals, Refusals, ReplicationTotals, Snapshot, problems, status
 from tests.fakes.supervised import change, replicated, report
 
 FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
@@ -65,6 +65,22 @@ def test_problems_of_a_master_with_its_peer(changes, words):
     assert problems(snapshot, now) == []
     snapshot.elector.peer.update(changes)
     assert problems(snapshot, now) == [words]
+
+
+def test_a_refused_login_is_a_trouble_for_an_hour():
+    _, now = seen()
+    refusals = Refusals().plus("192.0.2.2", "no shell", Nanos(now - nanos(7300)), 1.7e9)
+    assert problems(seen(refusals=refusals)[0], now) == []
+    snapshot, now = seen(refusals=refusals.plus("192.0.2.2", "no id", Nanos(now - nanos(130)), 1.8e9))
+    assert problems(snapshot, now) == [
+        "a login with the pair's key was refused 2 times, last to 192.0.2.2 2 min ago: no id"
+    ]
+    assert status(snapshot, now, 0)["refusals"] == {
+        "count": 2,
+        "client": "192.0.2.2",
+        "text": "no id",
+        "last": 1.8e9,
+    }
 
 
 def test_of_a_silent_elector_neither_role_nor_addresses_are_believed():

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skd_cluster.config.load import load
-from skd_cluster.core import frames, icmp, lastword, messages, netlink, session, wire
+from skd_cluster.core import frames, gate, history, icmp, lastword, manifest, messages, netlink, pairing, session, wire
 from skd_cluster.core.model import DropReason, Nanos
 from skd_cluster.core.peer import Challenge, PeerLink
 from skd_cluster.core.wire import Advert, Dropped
@@ -85,6 +86,7 @@ def captured(pattern: str, wanted: Callable[[bytes], bool]) -> list[bytes]:
 
 WIRE, NETLINK, PAGES = recorded("wire"), recorded("netlink"), recorded("lastword")
 MESSAGES, SESSION = recorded("messages"), recorded("session")
+PAIRING, ASKED = recorded("pairing"), recorded("asked")
 ARP = captured("*.pcap", lambda frame: frame[12:14] == b"\x08\x06")
 NEIGHBOURS = [frame[54:] for frame in captured("*ipv6.pcap", lambda frame: frame[20] == 58)]
 CONFIGS = [
@@ -219,6 +221,51 @@ def test_session_frames_with_a_damaged_header(header: bytes) -> None:
         assert list(session.Decoder().feed(session.encode(found)))
 
 
+@given(damaged([frame for frame in SESSION if b'"entries"' in frame]))
+def test_a_manifest_in_a_session(data: bytes) -> None:
+    with suppress(session.ProtocolError):
+        for message in session.Decoder().feed(data):
+            with suppress(ValueError):
+                found = manifest.unpack_manifest(getattr(message, "entries", None))
+                assert manifest.unpack_manifest(manifest.pack_manifest(found)) == found
+                assert manifest.digest(found)
+
+
+@given(damaged([frame for frame in SESSION if b'"facts"' in frame]))
+def test_what_a_history_says_of_a_generation(data: bytes) -> None:
+    with suppress(session.ProtocolError):
+        for message in session.Decoder().feed(data):
+            if isinstance(message, session.Facts):
+                found = history.parse(message.generation, message.facts)
+                assert set(found.removed) <= set(found.deleted)
+                assert set(history.kept_manifest(found, {})) <= set(found.before)
+
+
+@given(anything_like(PAIRING))
+@example(b"[" * 100_000)
+def test_what_two_nodes_say_while_they_are_paired(data: bytes) -> None:
+    with suppress(pairing.PairingError):
+        request = pairing.decode_request(data)
+        assert pairing.decode_request(pairing.encode_request(request)) == request
+    answer, echo = pairing.decode_answer(data), pairing.decode_echo(data)
+    if answer is not None:
+        assert pairing.decode_answer(pairing.encode_answer(answer).encode()) == answer
+        assert all(step.what.isprintable() for step in answer.steps)
+    if echo is not None:
+        assert pairing.decode_echo(pairing.encode_echo(echo).encode()) == echo
+
+
+@given(anything_like(ASKED))
+def test_what_a_pair_s_key_is_asked_for(data: bytes) -> None:
+    places = {one.decode().split()[-1] for one in ASKED if one.startswith(b"rsync")}
+    with suppress(gate.ForbiddenError):
+        wish = gate.judge(data.decode(errors="surrogateescape"))
+        if isinstance(wish, gate.Rsync):
+            argv = gate.rsync_argv("/usr/bin/rsync", wish.words, places)
+            assert argv[-1] in places
+            assert not {"--sender", "--daemon", "-e"} & set(argv)
+
+
 @given(anything_like(PAGES))
 def test_the_page_of_last_words(page: bytes) -> None:
     found = lastword.parse_page(page)
@@ -258,8 +305,16 @@ def test_configuration(folder: Path, content: bytes) -> None:
         (MESSAGES, messages.decode),
         (SESSION, lambda one: len(list(session.Decoder().feed(one))) == 1),
         (PAGES, lastword.parse_page),
+        (ASKED, lambda one: gate.judge(one.decode())),
+        (PAIRING, lambda one: pairing.decode_answer(one) or pairing.decode_echo(one) or pairing.decode_request(one)),
     ],
-    ids=["wire", "arp", "neighbours", "netlink", "messages", "session", "pages"],
+    ids=["wire", "arp", "neighbours", "netlink", "messages", "session", "pages", "asked", "pairing"],
 )
 def test_what_was_recorded_is_understood(seeds: list[bytes], understood: Callable[[bytes], object]) -> None:
     assert all(understood(one) for one in seeds)
+
+
+def test_every_kind_of_message_was_recorded() -> None:
+    assert {type(messages.decode(one)) for one in MESSAGES} == set(get_args(messages.Message))
+    assert {type(next(session.Decoder().feed(one))) for one in SESSION} == set(get_args(session.Message))
+    assert {type(gate.judge(one.decode())) for one in ASKED} == set(get_args(gate.Wish))

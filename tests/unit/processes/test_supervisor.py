@@ -254,6 +254,21 @@ def test_notes_are_logged_and_repeats_counted(node):
     eventually(lambda: "ADDRESS=203.0.113.10" in node.logged())
 
 
+def test_refused_logins_are_counted_told_and_do_not_flood_the_journal(node):
+    node.begin(Role.BACKUP)
+    assert node.ask(verb="status")["status"]["refusals"]["last"] is None
+    assert not node.ask(verb="refused", client="192.0.2.2")["ok"]
+    for number in range(50):
+        assert node.ask(verb="refused", client="192.0.2.2", text=f"this key: the command {number}" + 999 * "x")["ok"]
+    found = node.ask(verb="status")["status"]
+    assert found["refusals"]["count"] == 50
+    assert "refused 50 times, last to 192.0.2.2 0 min ago: this key: the command 49xxx" in found["problems"][0]
+    eventually(lambda: "WARNING gate_refused refused to 192.0.2.2: this key: the command 4xxx" in node.logged())
+    assert node.logged().count("gate_refused") == 5
+    assert "client=192.0.2.2" in node.logged()
+    assert not node.ask(verb="applied", data_epoch=float("inf"), generation=1, digest="")["ok"]
+
+
 def test_failover_answers_when_the_peer_is_master(node):
     elector = node.begin(Role.MASTER)
     asked = socket.socket(socket.AF_UNIX)
