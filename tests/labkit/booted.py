@@ -181,6 +181,9 @@ class BootedNode(Node):
         apt = f"cd /root && apt install -y ./{package.name} 2>&1"
         return self.run(apt, timeout=timeout, env={"DEBIAN_FRONTEND": "noninteractive"}).stdout
 
+    def write_hooks(self) -> None:
+        """The package brings its own."""
+
     def start_daemon(
         self,
         command: Command = ("systemctl", "start", SERVICE),
