@@ -29,7 +29,9 @@ ABSENT: Final = ("eth1", "eth2", "eth0.100", "eth1.66")  # NICs of the fixture t
 
 def dependencies(package: Path) -> list[str]:
     """Return the names of what a package depends on; of alternatives the first."""
-    said = subprocess.run(["dpkg-deb", "--field", package, "Depends"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["dpkg-deb", "--field", package, "Depends"], capture_output=True, text=True, check=True
+    ).stdout
     names = [re.split(r"[ :(|]", one.strip())[0] for one in said.split(",")]
     return [name for name in names if name]
 
@@ -92,7 +94,9 @@ class Appliances:
         """Wait for these roles, and for the backup to have all the master has."""
         eventually(lambda: self.roles() == (lb1, lb2), within=within, what=f"lb1 {lb1} and lb2 {lb2}")
         master = self.lb1 if lb1 == "master" else self.lb2
-        eventually(lambda: master.status()["replication"]["in_sync"] is True, within=within, what="the backup has it all")
+        eventually(
+            lambda: master.status()["replication"]["in_sync"] is True, within=within, what="the backup has it all"
+        )
 
     def restore(self) -> None:
         """Bring the pair back to lb1 master, lb2 backup, whatever was done to it."""
@@ -119,5 +123,3 @@ class Appliances:
 def floating_on(node: BootedNode) -> list[str]:
     """Return the floating addresses that the kernel of a node has."""
     return [address for address in FLOATING if node.holds(address)]
-
-

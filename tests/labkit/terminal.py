@@ -71,7 +71,7 @@ class Terminal:
         """Return the exit code of the program."""
         assert self._process is not None
         process = self._process
-        eventually(lambda: self.screen is not None and not process.alive, within=within, what=f"the end of {self}")
+        eventually(lambda: self._ended(process), within=within, what=f"the end of {self}")
         return process.wait()
 
     @property
@@ -84,6 +84,11 @@ class Terminal:
             if error.errno not in {errno.EAGAIN, errno.EIO}:  # nothing more yet, or ever
                 raise
         return self._screen
+
+    def _ended(self, process: Process) -> bool:
+        ended = not process.alive
+        assert self.screen is not None  # read it: a program that nobody reads would wait
+        return ended
 
     def __str__(self) -> str:
         return f"{self._command!r}: ...{self._screen[-500:]!r}"
