@@ -62,7 +62,9 @@ class BootedNode(Node):
         """Plug in a new disk and boot from it."""
         disk = f"/mnt/{self.name}"
         options = f"lowerdir={self._base},upperdir={disk}/upper,workdir={disk}/work"
-        self._rack.run(f"mkdir -p {disk}/upper {disk}/work {disk}/root && mount -t overlay disk -o {options} {disk}/root")
+        self._rack.run(
+            f"mkdir -p {disk}/upper {disk}/work {disk}/root && mount -t overlay disk -o {options} {disk}/root"
+        )
         self.write("/etc/hostname", f"{self.name}\n")
         self.write("/etc/machine-id", f"{secrets.token_hex(16)}\n")
         self.write("/etc/systemd/network/10-eth0.network", NETWORK.format(f"{self.address}/{PREFIX}"))
@@ -167,7 +169,9 @@ class BootedNode(Node):
 
     def path(self, inside: str | Path) -> Path:
         """Return where the host sees a file of this node, be it on or off."""
-        return super().path(inside) if self.is_on else self._rack.path(f"/mnt/{self.name}/root/{str(inside).lstrip('/')}")
+        return (
+            super().path(inside) if self.is_on else self._rack.path(f"/mnt/{self.name}/root/{str(inside).lstrip('/')}")
+        )
 
     def console(self) -> str:
         """Return what the node printed on its console, of all boots."""

@@ -83,6 +83,8 @@ def mirror() -> str:
 
 
 def _proxy() -> dict[str, str]:
-    said = subprocess.run(["apt-config", "shell", "PROXY", "Acquire::http::Proxy"], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["apt-config", "shell", "PROXY", "Acquire::http::Proxy"], capture_output=True, text=True, check=True
+    )
     words = shlex.split(said.stdout)
     return {"http_proxy": words[0].partition("=")[2]} if words else {}
