@@ -140,7 +140,7 @@ def page_of_the_file() -> str:
     """Return skudonet-cluster.conf(5)."""
     lines = _head("skudonet-cluster.conf", 5, "configuration of a pair of SKUDONET CE load balancers")
     lines += [".SH SYNOPSIS", f".I {roff(str(DEFAULT_CONFIG))}", ".SH DESCRIPTION"]
-    for paragraph in _FORMAT:
+    for paragraph in _FORMAT.split("\n\n"):
         lines += [".PP", roff(paragraph)]
     lines += [".PP", ".EX", roff('$interface="eth0";\n$local_ip="192.168.1.250";\n$remote_ip="192.168.1.251";'), ".EE"]
     lines.append(".SH KEYS")
@@ -150,13 +150,13 @@ def page_of_the_file() -> str:
     return "\n".join(lines) + "\n"
 
 
-_FORMAT = (
-    'Lines of the form `$name="value";`, in any order. `#` begins a comment, also after a value. Quotes may be double or '
-    'single; in double ones `"$configdir/x"` contains the value of a key that stands above. The file is read, never '
-    "executed. A file of version 2 works as it is.",
-    "`skd-cluster check` names everything that is wrong, with the line. `systemctl reload skudonet-ce-cluster` puts into "
-    "force what can change while the service runs, and says what cannot. The file has a password: `chmod 600`.",
-)
+_FORMAT = """\
+Lines of the form `$name="value";`, in any order. `#` begins a comment, also after a value. Quotes may be double or single; in \
+double ones `"$configdir/x"` contains the value of a key that stands above. The file is read, never executed. A file of \
+version 2 works as it is.
+
+`skd-cluster check` names everything that is wrong, with the line. `systemctl reload skudonet-ce-cluster` puts into force what \
+can change while the service runs, and says what cannot. The file has a password: `chmod 600`."""
 
 
 def _about(key: Key) -> Iterator[str]:
