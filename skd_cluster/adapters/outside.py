@@ -36,7 +36,8 @@ class Outside:
         options = ["--quiet", "--collect", "--pipe", "--wait", "--service-type=exec", f"--unit={self.unit}"]
         options += [f"--property={one}" for one in _PROPERTIES]
         options += [f"--setenv={name}={value}" for name, value in environment.items()]
-        return ["systemd-run", *options, "--", *argv]
+        # With our NOTIFY_SOCKET it would speak to systemd as if it were this service.
+        return ["env", "--unset=NOTIFY_SOCKET", "systemd-run", *options, "--", *argv]
 
     def signal(self, name: str) -> None:
         """Have every process of the unit signalled; does not wait for that. Never raises: the caller's deadline stays."""
