@@ -66,7 +66,8 @@ class HolderWatch:
     def follow(self, name: str, pid: int) -> None:
         """From now on that machine is the one with this first process; 0: it is off, so it holds nothing."""
         self._orders.put((name, pid))
-        self._stop_writer.send(b"!")
+        with suppress(OSError):  # the watch is over
+            self._stop_writer.send(b"!")
 
     def mark(self) -> float:
         """Return this instant, for `since`."""

@@ -66,7 +66,7 @@ class TestBothNodes:
         lb1, lb2 = pair.nodes
         pair.lab.power_off(lb1)
         eventually(lambda: lb2.role() == "master", within=5, what="lb2 takes over")
-        (lb2.path(CONFIG_TREE) / "zlb-stop").write_text("#!/bin/sh\n# newer\n")
+        (lb2.path(CONFIG_TREE) / "zlb-stop").write_text(f"#!/bin/sh\n# newer, {first} boots first\n")
         pending = lambda: lb2.status()["replication"]["pending"]  # noqa: E731
         eventually(pending, within=10, what="lb2 knows that lb1 lacks this")
         pair.lab.power_off(lb2)
@@ -79,7 +79,7 @@ class TestBothNodes:
         eventually(lambda: one_master(pair), within=20, what="one master, one backup")
         eventually(lambda: pair.roles() == ("backup", "master"), within=20, what="the one with the newer configuration")
         pair.settled("backup", "master")
-        assert "newer" in (lb1.path(CONFIG_TREE) / "zlb-stop").read_text()
+        assert f"newer, {first}" in (lb1.path(CONFIG_TREE) / "zlb-stop").read_text()
         assert floating_on(lb1) == []
         assert floating_on(lb2) == list(FLOATING)
 
