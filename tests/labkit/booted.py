@@ -16,10 +16,11 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from .holders import HolderWatch
 from .image import TOOLS, image
@@ -55,6 +56,8 @@ class BootedNode(Node):
         self._rack = rack
         self._base = base
         self._container: Process | None = None
+        self.power_watchers: list[Callable[[int], None]] = []
+        """Called with the first process of a boot, and with 0 when the power is off."""
 
     # --- power ---------------------------------------------------------------------------
 
@@ -88,6 +91,7 @@ class BootedNode(Node):
         connect = f"ip link set {self.name} master {BRIDGE} && ip link set {self.name} up"
         eventually(lambda: self._rack.run(connect, check=False).returncode == 0, what=f"{self.name} is on the switch")
         self._init_pid = eventually(lambda: _systemd_in(container), what=f"{self.name} runs systemd")
+        self._tell(self._init_pid)
         if wait:
             self.wait_booted()
 
@@ -137,9 +141,14 @@ class BootedNode(Node):
         """Boot again after a power cut."""
         self.boot()
 
+    def _tell(self, pid: int) -> None:
+        for watcher in self.power_watchers:
+            watcher(pid)
+
     def _gone(self) -> None:
         """Clear away what a dead container leaves: its cable, its control groups."""
         self._container = None
+        self._tell(0)
         for process in self._processes:
             process.kill()
         self._processes.clear()
@@ -185,13 +194,16 @@ class BootedNode(Node):
         apt = f"cd /root && apt install -y ./{package.name} 2>&1"
         return self.run(apt, timeout=timeout, env={"DEBIAN_FRONTEND": "noninteractive"}).stdout
 
+    def write_hooks(self) -> None:
+        """The package brings its own."""
+
     def start_daemon(
         self,
         command: Command = ("systemctl", "start", SERVICE),
         *,
         wait: bool = True,
-        watchdog: float = 0.0,
-        env: Mapping[str, str] | None = None,
+        watchdog: float = 0.0,  # noqa: ARG002 -- the unit's
+        env: Mapping[str, str] | None = None,  # noqa: ARG002 -- the unit's
     ) -> Process:
         """Start the service; its unit says how."""
         starting = self.popen(command)
@@ -231,9 +243,8 @@ class BootedLab(Lab):
         super().__init__()
         self._base = image(packages)
         self._switch = Machine("switch", folders=("/etc",))  # so that /run is its own
-        self._watches: list[HolderWatch] = []
 
-    def __enter__(self) -> "BootedLab":
+    def __enter__(self) -> Self:
         super().__enter__()
         try:
             self._switch.run(f"mount -t cgroup2 cgroups {CGROUPS} && mount -t tmpfs -o mode=755 disks /mnt")
@@ -249,7 +260,7 @@ class BootedLab(Lab):
             if not Path(f"/proc/{group.name.split('-')[2]}").exists():
                 remove_group(group)
 
-    def _make_node(self, name: str, address: str, product: Path | None) -> BootedNode:
+    def _make_node(self, name: str, address: str, product: Path | None) -> BootedNode:  # noqa: ARG002 -- what is installed runs
         return BootedNode(name, address, self._switch, self._base)
 
     def node(self, name: str, address: str, *, product: Path | None = None) -> BootedNode:
@@ -263,6 +274,14 @@ class BootedLab(Lab):
 
     def nodes(self) -> list[BootedNode]:
         return [one for one in self.machines.values() if isinstance(one, BootedNode)]
+
+    def watch_holders(self, address: str = CLUSTER_IP) -> HolderWatch:
+        """As of any lab, and it follows a node through its boots."""
+        nodes = self.nodes()
+        watch = HolderWatch(address, {node.name: node.pid for node in nodes if node.is_on})
+        for node in nodes:
+            node.power_watchers[:] = [partial(watch.follow, node.name)]
+        return watch
 
     def trust(self) -> None:
         for node in self.nodes():

@@ -9,6 +9,7 @@ import termios
 from types import TracebackType
 from typing import Self
 
+from .image import ROOT_PASSWORD
 from .machine import Command, Machine, Process
 from .waiting import eventually
 
@@ -50,16 +51,27 @@ class Terminal:
 
     def expect(self, text: str, within: float = 5.0) -> str:
         """Wait until this text appears after all that was expected before; return what came up to it, and it."""
-        eventually(lambda: text in self.screen[self._read :], within=within, what=f"{text!r} on a screen with {self}")
+        eventually(lambda: self._shows(text), within=within, what=f"{text!r} appears")
         end = self._screen.index(text, self._read) + len(text)
         seen, self._read = self._screen[self._read : end], end
         return seen
+
+    def _shows(self, text: str) -> bool:
+        assert text in self.screen[self._read :], f"{self}"
+        return True
+
+    def log_in(self) -> None:
+        """Answer ssh, which meets a host for the first time: yes, and root's password."""
+        self.expect("(yes/no", within=20)
+        self.type("yes")
+        self.expect("assword:", within=20)
+        self.type(ROOT_PASSWORD)
 
     def wait(self, within: float = 10.0) -> int:
         """Return the exit code of the program."""
         assert self._process is not None
         process = self._process
-        eventually(lambda: self.screen is not None and not process.alive, within=within, what=f"the end of {self}")
+        eventually(lambda: self._ended(process), within=within, what=f"the end of {self}")
         return process.wait()
 
     @property
@@ -72,6 +84,11 @@ class Terminal:
             if error.errno not in {errno.EAGAIN, errno.EIO}:  # nothing more yet, or ever
                 raise
         return self._screen
+
+    def _ended(self, process: Process) -> bool:
+        ended = not process.alive
+        assert self.screen is not None  # read it: a program that nobody reads would wait
+        return ended
 
     def __str__(self) -> str:
         return f"{self._command!r}: ...{self._screen[-500:]!r}"
