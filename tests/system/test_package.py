@@ -58,10 +58,15 @@ def prompt_lines(node: BootedNode) -> list[str]:
     return [line for line in text(node, "/etc/bash.bashrc").splitlines() if "skd-prompt" in line]
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["sums-known", "nothing-known"])
+@pytest.mark.parametrize("came", ["package", "package-with-conffiles", "by-hand"])
 @pytest.mark.parametrize("switch", ["true", "false"])
-def test_version_2_goes_over(node: BootedNode, package: Path, tmp_path: Path, known: bool, switch: str) -> None:  # noqa: FBT001
-    node.install(version2.build(tmp_path, CONF, known=known))
+def test_version_2_goes_over(node: BootedNode, package: Path, tmp_path: Path, came: str, switch: str) -> None:
+    if came == "by-hand":
+        for place, (content, mode) in version2.files(CONF).items():
+            node.write(place, content, mode)
+        node.run(version2.SETTLE)
+    else:
+        node.install(version2.build(tmp_path, CONF, conffiles=came == "package-with-conffiles"))
     node.run(f"{version2.INIT} start; sed -i 's/^enable_cluster=.*/enable_cluster=\"{switch}\"/' {version2.INIT}")
     assert len(processes(node)) == 2
     node.write(version2.HOOKS[0], EDITED, 0o755)
@@ -80,7 +85,7 @@ def test_version_2_goes_over(node: BootedNode, package: Path, tmp_path: Path, kn
     assert text(node, version2.HOOKS[0]) == EDITED
     assert "kept your" in said
     theirs = text(node, f"{EXAMPLES}/hooks/skudonet-ce-cluster-stop")
-    assert (text(node, version2.HOOKS[1]) == theirs) is known
+    assert (text(node, version2.HOOKS[1]) == theirs) is (came != "by-hand"), "nobody knows whether it was edited"
     assert "systemctl" in text(node, version2.INIT)
     for gone in (f"{version2.HOME}/sbin/ucarp", f"{version2.HOME}/sbin/skdinotify.pl", version2.OLD_PROMPT):
         assert not node.path(gone).exists()
