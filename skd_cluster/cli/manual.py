@@ -174,7 +174,7 @@ def completion() -> str:
     lines = ["# bash completion of skd-cluster, made from its verbs", "", "_skd_cluster() {"]
     lines += ["    local cur prev words cword", "    _init_completion || return", "    case $prev in"]
     lines += ["        --config) _filedir; return ;;", "    esac", "    local verb=${words[1]} act=${words[2]-} found="]
-    lines += ["    if [ \"$cword\" = 1 ]; then", f"        found='{' '.join(VERBS)}'", "    else", "        case $verb:$act in"]  # fmt: skip
+    lines += ['    if [ "$cword" = 1 ]; then', f"        found='{' '.join(VERBS)}'", "    else", "        case $verb:$act in"]  # fmt: skip
     for name, parser in verbs().items():
         acts = _choices(parser)
         for act, inner in acts.items():
