@@ -34,6 +34,7 @@ SERVICE: Final = "skudonet-ce-cluster.service"
 CGROUPS: Final = "/sys/fs/cgroup"
 OURS: Final = "skd-lab"
 REBOOT: Final = 133  # how systemd-nspawn ends when the system in it wants to boot again
+DISK: Final = "256m"  # in memory; what is taken of it is what differs from the image
 CONSOLE: Final = "/run/{}.console"
 FORBIDDEN: Final = ("CAP_SYS_TIME", "CAP_SYS_MODULE", "CAP_SYS_RAWIO")
 
@@ -65,6 +66,7 @@ class BootedNode(Node):
         """Plug in a new disk and boot from it."""
         disk = f"/mnt/{self.name}"
         options = f"lowerdir={self._base},upperdir={disk}/upper,workdir={disk}/work"
+        self._rack.run(f"mkdir {disk} && mount -t tmpfs -o size={DISK},mode=755 disk {disk}")
         self._rack.run(
             f"mkdir -p {disk}/upper {disk}/work {disk}/root && mount -t overlay disk -o {options} {disk}/root"
         )
@@ -185,6 +187,14 @@ class BootedNode(Node):
     def console(self) -> str:
         """Return what the node printed on its console, of all boots."""
         return self._rack.path(CONSOLE.format(self.name)).read_text(errors="replace")
+
+    def fill_disk(self) -> None:
+        """Leave not a byte free, on /etc, /var and all else that is not in memory anyway."""
+        self.run("cat /dev/zero > /fill-the-disk", check=False)
+        assert self.run("echo one > /fill-the-disk-more", check=False).returncode, "the disk is not full"
+
+    def free_disk(self) -> None:
+        self.run("rm -f /fill-the-disk /fill-the-disk-more")
 
     # --- the service, as systemd runs it --------------------------------------------------
 
