@@ -126,3 +126,14 @@ def test_the_down_hook_runs_while_the_machine_shuts_down(node: BootedNode) -> No
     node.reboot()
     assert node.path("/var/log/hooks").read_text() == "down\n", node.journal("-b", "-1", "-u", SERVICE)
     assert time.monotonic() - before < 90
+
+
+def test_without_the_bus_a_hook_runs_all_the_same(node: BootedNode) -> None:
+    node.write(UP, "#!/bin/sh\nsystemctl is-active ssh.service && echo up by $SKD_ROLE\n", 0o755)
+    node.run("mv /run/dbus/system_bus_socket /run/dbus/gone")
+    try:
+        master(node)
+        eventually(lambda: said(node, "hook_ended"), what="the hook has ended")
+        assert "up by master" in said(node, "hook_output")
+    finally:
+        node.run("mv /run/dbus/gone /run/dbus/system_bus_socket")
