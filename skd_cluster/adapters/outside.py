@@ -6,14 +6,19 @@ they are children as everything else.
 
 import itertools
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from skd_cluster.adapters.command import CannotStartError, Running, start
 
 _PREFIX = "skudonet-ce-cluster-run"
 """The unit file kills units of this name when the service is gone."""
+
+_BUS = Path("/run/dbus/system_bus_socket")
+"""`systemd-run --wait` needs it; systemctl does not."""
 
 _PROPERTIES = (
     "KillMode=process",  # what it leaves in the background goes on, as it would without us
@@ -48,6 +53,12 @@ class Outside:
             _signalling.append(start(["systemctl", "kill", f"--signal={name}", self.unit]))
 
 
-def wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the unit file says that the administrator's programs are to be run outside."""
-    return environment.get("SKD_RUN_OUTSIDE") == "systemd-run"
+def possible(environment: Mapping[str, str], bus: Path = _BUS) -> bool:
+    """Whether the unit file asks for it and the bus takes connections.
+
+    Without the bus they run as children, in the sandbox: a hook that starts a service by systemctl does not need more.
+    """
+    if environment.get("SKD_RUN_OUTSIDE") != "systemd-run":
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+        return sock.connect_ex(str(bus)) == 0

@@ -22,7 +22,7 @@ class Task:
         self._on_line = on_line
         self._on_exit = on_exit
         self._running: command.Running | None = None
-        self._outside = outside.Outside() if outside.wanted(os.environ) else None
+        self._outside = outside.Outside() if outside.possible(os.environ) else None
         self._pipe = -1
         self._rest = b""
         self._ended = False

@@ -158,3 +158,15 @@ def test_the_sandbox_and_the_catalogue_are_what_systemd_sees(node: BootedNode, p
     said = node.journal("-u", SERVICE)
     assert "expected this pair's configuration; copy /usr/share/doc/skudonet-ce-cluster/examples" in said
     assert node.unit()["NRestarts"] == "0"
+
+
+def test_a_program_that_cannot_even_begin_is_tried_again(node: BootedNode, package: Path) -> None:
+    node.install(package)
+    node.write(version2.CONF, CONF, 0o600)
+    folder = "/usr/lib/python3/dist-packages"
+    node.run(f"mv {folder}/netaddr {folder}/netaddr-gone")
+    node.run("systemctl start skudonet-ce-cluster", check=False)
+    eventually(lambda: int(node.unit()["NRestarts"]) > 1, within=20, what="systemd tries again")
+    assert "No module named 'netaddr'" in node.journal("-u", SERVICE)
+    node.run(f"mv {folder}/netaddr-gone {folder}/netaddr")
+    eventually(lambda: node.role() == "master", within=20, what="lb1 is master")

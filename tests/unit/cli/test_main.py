@@ -67,7 +67,7 @@ def test_version(capsys):
 def test_the_condition_of_the_unit(tmp_path, capsys):
     assert main(["run", "--condition", "--config", config(tmp_path)]) == ExitCode.OK
     assert main(["run", "--condition", "--config", config(tmp_path, cluster_id="many")]) == ExitCode.OK
-    assert main(["run", "--condition", "--config", config(tmp_path, enable_cluster="false")]) == ExitCode.FAILED
+    assert main(["run", "--condition", "--config", config(tmp_path, enable_cluster="false")]) == ExitCode.NOT_RUNNING
     assert capsys.readouterr().out.count("switched off") == 1
 
 
