@@ -1,4 +1,4 @@
-"""Files that are always whole: written beside, made durable, renamed over."""
+"""Files that are always whole: written beside, made durable, renamed over. And what to do where there is no room for that."""
 
 import os
 from pathlib import Path
@@ -33,3 +33,16 @@ def write_atomic(
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Put `content` into a file that exists, which a full disk allows. Raises OSError.
+
+    For a few bytes only: a reader may meet the end of what was there before.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))
+    finally:
+        os.close(descriptor)
