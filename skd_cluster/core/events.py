@@ -152,6 +152,9 @@ Under systemd every line goes to the journal with these fields beside `MESSAGE` 
 | `SKD_HOOK`, `SKD_OUTCOME`, `SKD_STATUS`, `SKD_SECONDS` | which hook, how it ended, its exit status, how long it ran |
 | `SKD_CHECK` | which health check |
 
+What a line means and what to do about it is said by `journalctl -x` (the package brings the catalogue):
+
+    journalctl -xu skudonet-ce-cluster
     journalctl -u skudonet-ce-cluster SKD_EVENT=role_changed
     journalctl -u skudonet-ce-cluster -o verbose SKD_EVENT=hook_failed
 

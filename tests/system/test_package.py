@@ -10,6 +10,7 @@ from tests.fixtures import version2
 from tests.labkit import STATUS_FILE, eventually
 from tests.labkit.appliance import LB1, LB2, dependencies
 from tests.labkit.booted import SERVICE, BootedLab, BootedNode
+from tests.labkit.machine import CommandError
 
 ADDRESS = "192.168.1.252"
 CONF = f"""\
@@ -44,9 +45,11 @@ def processes(node: BootedNode) -> list[str]:
     return [line for line in lines if any(word in line for word in ("ucarp", "skdinotify", "skd-"))]
 
 
-def newer(package: Path, folder: Path) -> Path:
-    """Return the same package with a higher version."""
+def newer(package: Path, folder: Path, *, spoilt: bool = False) -> Path:
+    """Return the same package with a higher version, `spoilt` with a file that is another package's."""
     subprocess.run(["dpkg-deb", "-R", package, folder / "newer"], check=True)
+    if spoilt:
+        (folder / "newer/usr/bin/rsync").write_text("not ours\n")
     control = folder / "newer/DEBIAN/control"
     control.write_text(control.read_text().replace("Version: ", "Version: 3.99+"))
     found = folder / "skudonet-ce-cluster_3.99_all.deb"
@@ -121,6 +124,28 @@ def test_a_newer_version_replaces_one_that_runs_and_only_that(node: BootedNode, 
     node.run("systemctl stop skudonet-ce-cluster")
     node.run("apt-get -y reinstall /root/skudonet-ce-cluster_3.99_all.deb", env={"DEBIAN_FRONTEND": "noninteractive"})
     assert node.unit()["ActiveState"] == "inactive", "what the administrator stopped stays so"
+
+
+def test_an_upgrade_that_fails_leaves_version_2(node: BootedNode, package: Path, tmp_path: Path) -> None:
+    old = version2.build(tmp_path, CONF, conffiles=False)
+    node.install(old)
+    node.write(version2.HOOKS[0], EDITED, 0o755)
+    before = {place: text(node, place) for place in version2.files(CONF)}
+
+    with pytest.raises(CommandError, match="trying to overwrite"):
+        node.install(newer(package, tmp_path, spoilt=True))
+
+    assert {place: text(node, place) for place in version2.files(CONF)} == before
+    assert not node.path("/var/lib/skd-cluster/from-2.0").exists()
+    assert node.run("dpkg-query -W skudonet-ce-cluster").stdout.split()[1] == "2.0"
+    node.install(package)
+    assert text(node, version2.HOOKS[0]) == EDITED
+    assert not node.path(f"{version2.HOME}/sbin/skdinotify.pl").exists()
+    node.run(f"dpkg -i /root/{old.name}")  # which brings its own hooks along: they are no conffiles
+    node.write(version2.HOOKS[0], EDITED, 0o755)
+    node.install(package)
+    assert text(node, version2.HOOKS[0]) == EDITED
+    assert not node.path(f"{version2.HOME}/sbin/skdinotify.pl").exists()
 
 
 def test_it_goes_without_a_trace(node: BootedNode, package: Path) -> None:
