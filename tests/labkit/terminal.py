@@ -6,6 +6,7 @@ import os
 import pty
 import struct
 import termios
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -55,6 +56,18 @@ class Terminal:
         end = self._screen.index(text, self._read) + len(text)
         seen, self._read = self._screen[self._read : end], end
         return seen
+
+    def expect_one_of(self, texts: Sequence[str], within: float = 5.0) -> str:
+        """Wait until one of these texts appears; return which one came first, and read on after it."""
+        eventually(lambda: self._shows_any(texts), within=within, what=f"one of {texts} appears")
+        places = {self._screen.find(text, self._read): text for text in texts}
+        first = min(place for place in places if place >= 0)
+        self._read = first + len(places[first])
+        return places[first]
+
+    def _shows_any(self, texts: Sequence[str]) -> bool:
+        assert any(text in self.screen[self._read :] for text in texts), f"{self}"
+        return True
 
     def _shows(self, text: str) -> bool:
         assert text in self.screen[self._read :], f"{self}"
