@@ -267,8 +267,16 @@ class BootedLab(Lab):
     def _sweep(self) -> None:
         """Remove the control groups of labs that were killed."""
         for group in self._switch.path(CGROUPS).glob(f"{OURS}-*"):
-            if not Path(f"/proc/{group.name.split('-')[2]}").exists():
+            if "populated 0" in (group / "cgroup.events").read_text():
                 remove_group(group)
+
+    def keep(self) -> str:
+        """As of any lab: what boots ends with the switch."""
+        super().keep()
+        return f"kill {self._switch.pid} " + " ".join(str(one.pid) for one in self._plain())
+
+    def _plain(self) -> list[Machine]:
+        return [one for one in self.machines.values() if not isinstance(one, BootedNode)]
 
     def _make_node(self, name: str, address: str, product: Path | None) -> BootedNode:  # noqa: ARG002 -- what is installed runs
         return BootedNode(name, address, self._switch, self._base)
