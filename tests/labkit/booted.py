@@ -171,7 +171,11 @@ class BootedNode(Node):
 
     def _entrance(self, cwd: str) -> list[str]:
         spaces = [f"--{space}" for space in ("mount", "uts", "ipc", "net", "pid", "cgroup")]
-        return ["nsenter", "--target", str(self.pid), *spaces, "--root", "--wd", "--", "env", f"--chdir={cwd}"]
+        bounds = ",".join(
+            f"-{one.removeprefix('CAP_').lower()}" for one in FORBIDDEN
+        )  # a command brings the host's powers
+        inside = ["setpriv", f"--bounding-set={bounds}", "env", f"--chdir={cwd}"]
+        return ["nsenter", "--target", str(self.pid), *spaces, "--root", "--wd", "--", *inside]
 
     @property
     def enter(self) -> str:
