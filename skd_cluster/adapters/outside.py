@@ -46,11 +46,17 @@ class Outside:
 
     def signal(self, name: str) -> None:
         """Have every process of the unit signalled; does not wait for that. Never raises: the caller's deadline stays."""
-        for one in [one for one in _signalling if one.poll() is not None]:
-            _signalling.remove(one)
-            one.close()
+        signals_pending()
         with suppress(CannotStartError):
             _signalling.append(start(["systemctl", "kill", f"--signal={name}", self.unit]))
+
+
+def signals_pending() -> int:
+    """Let go of the commands that have signalled their unit; return how many have not yet."""
+    for one in [one for one in _signalling if one.poll() is not None]:
+        _signalling.remove(one)
+        one.close()
+    return len(_signalling)
 
 
 def possible(environment: Mapping[str, str], bus: Path = _BUS) -> bool:

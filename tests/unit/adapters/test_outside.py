@@ -1,7 +1,8 @@
 import os
 import socket
 
-from skd_cluster.adapters.outside import Outside, possible
+from skd_cluster.adapters.outside import Outside, possible, signals_pending
+from tests.labkit import eventually
 
 
 def test_it_is_done_when_the_unit_file_asks_and_the_bus_takes_connections(tmp_path):
@@ -30,3 +31,4 @@ def test_a_host_without_systemd_makes_no_trouble_when_a_run_is_signalled():
     one = Outside()
     for _ in range(3):
         one.signal("SIGKILL")
+    eventually(lambda: not signals_pending(), what="nothing of it is left")
