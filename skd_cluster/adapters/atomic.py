@@ -1,4 +1,4 @@
-"""Files that are always whole: written beside, made durable, renamed over; and many files made durable at once."""
+"""Files that are always whole: written beside, made durable, renamed over; many made durable at once; and full disks."""
 
 import ctypes
 import os
@@ -43,5 +43,18 @@ def sync_around(folder: str) -> None:
         if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), folder)
+    finally:
+        os.close(descriptor)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Put `content` into a file that exists, which a full disk allows. Raises OSError.
+
+    For a few bytes only: a reader may meet the end of what was there before.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))
     finally:
         os.close(descriptor)

@@ -1,5 +1,6 @@
 """The programs that make up the service: each in a group of its own, watched through a descriptor, never waited for."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_SETPRIV = "/usr/bin/setpriv"
+_PR_SET_PDEATHSIG = 1
 
 
 def find_program(name: str, environment: Mapping[str, str]) -> str:
@@ -26,25 +27,27 @@ def find_program(name: str, environment: Mapping[str, str]) -> str:
     return shutil.which(name) or name
 
 
-def spawn(
-    command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = (), *, tied: bool = False
-) -> "Process":
-    """Start a program by exec in a session of its own. Raises OSError when it cannot be started.
-
-    A `tied` one gets SIGTERM when this thread ends, however that comes about. setpriv says that to the kernel, because
-    code between fork and exec is not safe beside threads.
-    """
+def spawn(command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = ()) -> "Process":
+    """Start a program by exec in a session of its own. Raises OSError when it cannot be started."""
     if shutil.which(command[0]) is None:
         raise FileNotFoundError(errno.ENOENT, "not there or not executable", command[0])
-    wrapped = [_SETPRIV, "--pdeathsig", "TERM", "--", *command]
     popen = subprocess.Popen(  # noqa: S603 -- no shell; the programs are our own
-        wrapped if tied and os.access(_SETPRIV, os.X_OK) else list(command),
+        list(command),
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(descriptors),
         start_new_session=True,
     )
     return Process(popen, os.pidfd_open(popen.pid))
+
+
+def tie_to_parent() -> None:
+    """Have the kernel end this process when its parent dies, however that comes about.
+
+    Asked for by the child itself: code between fork and exec is not safe beside threads. A parent that died before is told
+    by the end of the channel.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 @dataclass(slots=True)

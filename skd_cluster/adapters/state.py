@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from skd_cluster.adapters.atomic import write_atomic
+from skd_cluster.adapters.atomic import overwrite, write_atomic
 from skd_cluster.adapters.history import open_conflicts
 
 
@@ -38,12 +38,23 @@ def waiting_conflicts(state_dir: Path) -> tuple[str, ...]:
         return ()
 
 
-class FileWriter:
-    """Writes small files in a thread of its own: the newest content of a path wins, earlier ones may never be seen."""
+_AGAIN = 5.0
+"""Seconds until what could not be written is tried again."""
 
-    def __init__(self, failed: Callable[[str], None]) -> None:
+
+class FileWriter:
+    """Writes small files in a thread of its own: the newest content of a path wins, earlier ones may never be seen.
+
+    What cannot be written is told once and tried again. A file that need not be durable says what is true now: if the new
+    word finds no room beside the old one it is written over it, and if that is refused as well, the old word is removed.
+    """
+
+    def __init__(self, failed: Callable[[str], None], again: float = _AGAIN) -> None:
         self._failed = failed
+        self._again = again
         self._wanted: dict[Path, tuple[bytes | None, bool]] = {}
+        self._unwritten: dict[Path, tuple[bytes | None, bool]] = {}
+        self._told: set[Path] = set()
         self._wake = threading.Condition()
         self._busy = False
         self._thread = threading.Thread(target=self._write, name="files", daemon=True)
@@ -71,22 +82,48 @@ class FileWriter:
 
     def _want(self, path: Path, content: bytes | None, *, durable: bool) -> None:
         with self._wake:
+            self._unwritten.pop(path, None)
             self._wanted[path] = (content, durable)
             self._wake.notify_all()
 
     def _write(self) -> None:
         while True:
-            with self._wake:
-                self._busy = False
-                self._wake.notify_all()
-                self._wake.wait_for(lambda: bool(self._wanted))
-                path = next(iter(self._wanted))
-                content, durable = self._wanted.pop(path)
-                self._busy = True
+            path, content, durable = self._next()
             try:
-                if content is None:
-                    path.unlink(missing_ok=True)
-                else:
-                    write_atomic(path, content, durable=durable)
+                _bring_about(path, content, durable=durable)
             except OSError as error:
-                self._failed(f"cannot write {path}: {error.strerror}")
+                with self._wake:
+                    if path not in self._wanted:
+                        self._unwritten[path] = (content, durable)
+                if path not in self._told:
+                    self._told.add(path)
+                    self._failed(f"cannot write {path}: {error.strerror}")
+            else:
+                self._told.discard(path)
+
+    def _next(self) -> tuple[Path, bytes | None, bool]:
+        with self._wake:
+            self._busy = False
+            self._wake.notify_all()
+            while not self._wake.wait_for(lambda: bool(self._wanted), self._again if self._unwritten else None):
+                self._wanted, self._unwritten = self._unwritten, {}
+            path = next(iter(self._wanted))
+            content, durable = self._wanted.pop(path)
+            self._busy = True
+            return path, content, durable
+
+
+def _bring_about(path: Path, content: bytes | None, *, durable: bool) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    try:
+        write_atomic(path, content, durable=durable)
+    except OSError as refused:
+        if durable:
+            raise
+        try:
+            overwrite(path, content)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise refused from None

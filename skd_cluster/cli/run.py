@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--condition",
         action="store_true",
-        help="start nothing; exit 1 if enable_cluster switches the service off, for ExecCondition=",
+        help="start nothing; exit 3 if enable_cluster switches the service off, for ExecCondition=",
     )
 
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         loaded = load(args.config)
         if loaded.config is not None and not loaded.starts:
             print(f'the cluster is switched off: enable_cluster="false" in {args.config}')
-            return ExitCode.FAILED
+            return ExitCode.NOT_RUNNING
         return ExitCode.OK  # also for a refused file: the service itself says what is wrong with it
     from skd_cluster.processes import supervisor  # noqa: PLC0415 -- the condition needs none of it
 

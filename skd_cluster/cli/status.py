@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from skd_cluster.cli.client import NoAnswer, ask
+from skd_cluster.cli.serving import may_serve
 from skd_cluster.core.model import ExitCode
 
 _CLEAR = "\x1b[H\x1b[J"
@@ -18,10 +19,19 @@ _INTERVAL = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
     parser.add_argument("--watch", action="store_true", help="show it anew each second, until interrupted")
+    parser.add_argument(
+        "--may-serve",
+        action="store_true",
+        help="only say whether the product may run here: exit 1 on a node of a pair that is not master, for ExecCondition=",
+    )
 
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Show the status once, or again and again."""
+    if args.may_serve:
+        may, why = may_serve(args.config)
+        print(why)
+        return ExitCode.OK if may else ExitCode.FAILED
     if not args.watch:
         return _show(args, "")
     pause = threading.Event()

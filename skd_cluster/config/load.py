@@ -47,6 +47,11 @@ class Loaded:
         return self.config
 
 
+_EXAMPLE = (
+    "this pair's configuration; copy /usr/share/doc/skudonet-ce-cluster/examples/skudonet-cluster.conf and change it"
+)
+
+
 def load(
     path: Path, *, interfaces: frozenset[str] | None = None, addresses: Mapping[IPAddress, str] | None = None
 ) -> Loaded:
@@ -58,7 +63,8 @@ def load(
     try:
         contents = read_regular(path, MAX_BYTES)
     except OSError as error:
-        report.add(Remark(Kind.UNREADABLE_FILE, "a file that can be read", failure(error)))
+        expected = _EXAMPLE if isinstance(error, FileNotFoundError) else "a file that can be read"
+        report.add(Remark(Kind.UNREADABLE_FILE, expected, failure(error)))
         return Loaded(None, report.problems())
     statements = parse_into(contents.data, report, plain_at=PLAIN_AT)
     if statements is None:

@@ -157,6 +157,9 @@ Under systemd every line goes to the journal with these fields beside `MESSAGE` 
 | `SKD_CHECK` | which health check |
 | `SKD_CLIENT` | the address whose login was refused |
 
+What a line means and what to do about it is said by `journalctl -x` (the package brings the catalogue):
+
+    journalctl -xu skudonet-ce-cluster
     journalctl -u skudonet-ce-cluster SKD_EVENT=role_changed
     journalctl -u skudonet-ce-cluster -o verbose SKD_EVENT=hook_failed
 

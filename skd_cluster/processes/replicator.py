@@ -10,6 +10,7 @@ from pathlib import Path
 import skd_cluster
 from skd_cluster.adapters.agreed import Agreed
 from skd_cluster.adapters.channel import Channel, inherited
+from skd_cluster.adapters.children import tie_to_parent
 from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.command import CannotStartError
 from skd_cluster.adapters.datastate import BusyError, read_state, tree_lock, write_state
@@ -322,6 +323,7 @@ def main() -> int:
     )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration file")
     options = parser.parse_args()
+    tie_to_parent()
     # The supervisor's word to end is the end of the channel; SIGTERM is the default way to die.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loaded = load(options.config)

@@ -80,10 +80,10 @@ class Supervisor:
             loop, journal, board, config, lambda: self._elector.send(Health(self._checks.failing()))
         )
         ears = Listener(self._on_message, self._elector_gone, self._elector_closed)
-        self._elector = Child(loop, "skd-elector", [], ears, tied=False)
+        self._elector = Child(loop, "skd-elector", [], ears)
         arguments = ["--config", str(path.absolute())]  # children may be started from elsewhere
         ears = Listener(self._on_message, self._replicator_gone)
-        self._replicator = Child(loop, "skdinotify", arguments, ears, tied=True)
+        self._replicator = Child(loop, "skdinotify", arguments, ears)
         self._keeper = Keeper(self._replicator, self._mastership, self._replicator_failed)
         self._herald = Herald(config, journal, board, self._hooks, self._files)
         self._succession = Succession(board, self._replicator, self._keeper)

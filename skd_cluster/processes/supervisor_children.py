@@ -30,10 +30,10 @@ class Listener:
 
 
 class Child:
-    """One program with its channel.
+    """One program with its channel, whose end tells it that this process died.
 
-    A `tied` one is ended by the kernel when this process dies. The end of the channel tells both kinds, but only the
-    elector may be trusted to act on it at once, and it must not be cut short while it drops addresses and resigns.
+    The replicator also asks the kernel for that, since it may be busy. The elector does not: it must not be cut short while it
+    drops addresses and resigns.
     """
 
     def __init__(
@@ -42,11 +42,8 @@ class Child:
         name: str,
         arguments: Sequence[str],
         listener: Listener,
-        *,
-        tied: bool,
     ) -> None:
         self._loop = loop
-        self._tied = tied
         self._name = name
         self._arguments = list(arguments)
         self._listener = listener
@@ -76,7 +73,7 @@ class Child:
         program = find_program(self._name, os.environ)
         try:
             command = [program, "--channel", str(theirs.fileno()), *self._arguments]
-            self._process = spawn(command, without_ours(os.environ), [theirs.fileno()], tied=self._tied)
+            self._process = spawn(command, without_ours(os.environ), [theirs.fileno()])
         except OSError:
             ours.close()
             raise

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from skd_cluster.adapters import command
+from skd_cluster.adapters import command, outside
 from skd_cluster.core.model import Nanos
 from skd_cluster.processes.loop import Loop
 
@@ -12,7 +12,7 @@ _LINE = 2048
 
 
 class Task:
-    """One program in a session of its own.
+    """One program in a session of its own, under systemd in a unit of its own.
 
     What it leaves in the background may go on writing: its lines still arrive, but nobody waits for it.
     """
@@ -22,13 +22,17 @@ class Task:
         self._on_line = on_line
         self._on_exit = on_exit
         self._running: command.Running | None = None
+        self._outside = outside.Outside() if outside.possible(os.environ) else None
         self._pipe = -1
         self._rest = b""
         self._ended = False
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it. Raises OSError with one clear line."""
-        self._running = command.start(argv, env=environment)
+        if self._outside is None:
+            self._running = command.start(argv, env=environment)
+        else:
+            self._running = command.start(self._outside.argv(argv, environment))
         self._pipe = os.dup(self._running.fileno())  # `close` shall not cut off what stays in the background
         self._loop.watch(self._pipe, self._read)
         self._loop.watch(self._running.pidfd, self._exited)
@@ -36,8 +40,13 @@ class Task:
     def end(self, *, kill: bool) -> None:
         """Signal the whole group: SIGTERM, or SIGKILL. What is left of the group dies with its leader."""
         self._ended = True
-        if self._running is not None:
-            (self._running.kill_group if kill else self._running.terminate_group)()
+        if self._running is None:
+            return
+        if self._outside is not None:
+            self._outside.signal("SIGKILL" if kill else "SIGTERM")
+            if not kill:
+                return  # systemd-run will tell how it ends
+        (self._running.kill_group if kill else self._running.terminate_group)()
 
     def _exited(self, now: Nanos) -> None:
         running = self._running

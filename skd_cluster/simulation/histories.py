@@ -188,6 +188,8 @@ def mend(world: World) -> None:
     world.heal()
     world.replicate()
     for name, node in world.nodes.items():
+        if node.leaving:
+            world.stop(name)
         world.restart(name)
         world.run(0.0001)
         world.wake(name)

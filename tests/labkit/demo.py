@@ -3,96 +3,25 @@
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from tests.fixtures.skudonet_tree import TreeFacts, core_rename_write, core_writes
-from tests.labkit import CLUSTER_CONF, CLUSTER_IP, CONFIG_TREE, Client, HolderWatch, Lab, Node, Prober, eventually
+from tests.labkit import CLUSTER_CONF, CLUSTER_IP, CONFIG_TREE, Client, Lab, Node, eventually
+from tests.labkit.appliance import CLUSTER, Appliances, dependencies
+from tests.labkit.booted import BootedLab, BootedNode
+from tests.labkit.machine import REPOSITORY
+from tests.labkit.story import Story, table
 from tests.labkit.trees import differences
 
 VIP_LEASE = 2.0
 INTERVAL, DEAD_RATIO = 0.2, 3
 PROMPT = Path(__file__).parents[2] / "units" / "skd-prompt.sh"
 FARM = "farm-01_proxy.cfg"
-
-
-@dataclass
-class Figure:
-    """One line of the table: what was measured, against what it must be."""
-
-    what: str
-    measured: str
-    limit: str
-    held: bool
-
-
-@dataclass
-class Story:
-    """The pair, the client's probe, and the figures collected so far."""
-
-    lab: Lab
-    lb1: Node
-    lb2: Node
-    probe: Prober
-    watch: HolderWatch
-    facts: dict[str, TreeFacts]
-    figures: list[Figure] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
-
-    def say(self, text: str) -> None:
-        """Print one line with the time since the beginning."""
-        print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
-
-    def figure(self, what: str, milliseconds: float, limit: float | None, note: str = "") -> None:
-        """Print and keep a measurement in milliseconds; `limit` None is for information only."""
-        held = limit is None or milliseconds <= limit
-        self.figures.append(Figure(what, f"{milliseconds:.1f} ms", "" if limit is None else f"{limit:.0f} ms", held))
-        against = "" if limit is None else f" (limit {limit:.0f} ms)"
-        self.say(f"{'  ok  ' if held else 'FAILED'} {what}: {milliseconds:.1f} ms{against}{note}")
-
-    def fact(self, what: str, *, held: bool, found: str) -> None:
-        """Print and keep a yes-or-no."""
-        self.figures.append(Figure(what, found, "", held))
-        self.say(f"{'  ok  ' if held else 'FAILED'} {what}: {found}")
-
-    def wait(self, check: Callable[[], object], what: str, within: float = 10.0) -> float:
-        """Wait for something to be observed; return the milliseconds it took. Raises AssertionError."""
-        start = time.monotonic()
-        eventually(check, within=within, what=what)
-        return (time.monotonic() - start) * 1000
-
-    @contextmanager
-    def gap(self, what: str, limit: float | None) -> Iterator[None]:
-        """Measure the client's longest gap around what happens inside, and the moments with two holders."""
-        mark, watched = self.probe.mark(), self.watch.mark()
-        yield
-        self.probe.wait_answer(10.0)
-        self.gap_figure(f"client's longest gap, {what}", mark, limit, watched)
-
-    def gap_figure(self, what: str, mark: int, limit: float | None, watched: float) -> None:
-        """Print and keep the longest gap since `mark`: the time between two answered probes with lost ones between."""
-        gap = self.probe.gap_since(mark)
-        overlap = self.watch.overlap_seconds(watched) * 1000
-        note = f"; two holders for {overlap:.1f} ms" if overlap else ""
-        self.figure(what, gap.ms if gap.lost else 0.0, limit, note or ("" if gap.lost else "; not one probe lost"))
-
-    def roles(self, lb1: str, lb2: str) -> Callable[[], bool]:
-        """Return a check that the nodes have these roles."""
-        return lambda: (self.lb1.role(), self.lb2.role()) == (lb1, lb2)
-
-    def know_each_other(self) -> None:
-        """Wait until both nodes hear each other."""
-        both = (self.lb1, self.lb2)
-        self.wait(lambda: all(node.status()["peer"]["heard"] for node in both), "both hear each other")
-
-    def in_sync(self, node: Node) -> Callable[[], bool]:
-        """Return a check that the master says that its peer has everything."""
-        return lambda: node.status()["replication"]["in_sync"] is True
 
 
 def tree(node: Node) -> Path:
@@ -256,23 +185,62 @@ def wrong_password(story: Story) -> None:
     story.fact("lb2 says why", held="another key" in why, found=why)
 
 
+def reboot_of_the_master(story: Story) -> None:
+    """The master is rebooted, as an administrator does it."""
+    assert isinstance(story.lb1, BootedNode)
+    with story.gap("reboot of the master", 20):
+        began = time.monotonic()
+        story.lb1.reboot()
+        took = (time.monotonic() - began) * 1000
+        story.wait(story.roles("backup", "master"), "lb1 is backup after its boot", 20)
+    story.figure("lb1 down and up again", took, None)
+    back_to_lb1(story)
+
+
+def boot_of_both(story: Story) -> None:
+    """Both nodes lose power and are booted at once, the one with older configuration a little earlier."""
+    assert isinstance(story.lb1, BootedNode)
+    assert isinstance(story.lb2, BootedNode)
+    story.lab.power_off(story.lb1)
+    story.wait(lambda: story.lb2.role() == "master", "lb2 took over")
+    (tree(story.lb2) / FARM).write_text("# newer\n")
+    story.wait(lambda: story.lb2.status()["replication"]["pending"], "lb2 has what lb1 lacks")
+    story.lab.power_off(story.lb2)
+    mark = story.probe.mark()
+    for node in (story.lb1, story.lb2):
+        node.boot(wait=False)
+    story.probe.wait_answer(20)
+    story.figure("both booted at once: until the address answers", story.probe.gap_since(mark).ms, None)
+    story.wait(story.roles("backup", "master"), "the fresher configuration's node is master", 20)
+    for node in (story.lb1, story.lb2):
+        node.wait_booted()
+    story.wait(story.in_sync(story.lb2), "lb1 is in sync", 20)
+    arrived = (tree(story.lb1) / FARM).read_text()
+    story.fact("both booted at once: the newer configuration wins", held=arrived == "# newer\n", found=arrived.strip())
+    back_to_lb1(story)
+
+
+def back_to_lb1(story: Story) -> None:
+    """Hand over to lb1 for the next step."""
+    story.know_each_other()
+    story.wait(story.in_sync(story.lb2), "lb1 has it all", 20)
+    story.lb2.run(["skd-cluster", "failover"])
+    story.wait(story.roles("master", "backup"), "lb1 is master")
+    story.wait(story.in_sync(story.lb1), "lb2 has it all", 20)
+
+
 STEPS = (start, first_replication, planned_failover, power_loss, stopped_elector, partition, wrong_password)
+BOOTED_STEPS = (*STEPS[:3], reboot_of_the_master, boot_of_both, *STEPS[3:])
 
 
 def tell(story: Story) -> None:
     """Play it all."""
-    for step in STEPS:
+    for step in BOOTED_STEPS if isinstance(story.lab, BootedLab) else STEPS:
         story.say(f"-- {step.__doc__}")
         step(story)
         if step is first_replication:
             story.say(f"-- {edits.__doc__}")
             edits(story, story.lb1, story.lb2)
-
-
-def table(figures: list[Figure]) -> str:
-    """Return the figures as a Markdown table."""
-    rows = [f"| {one.what} | {one.measured} | {one.limit} | {'yes' if one.held else 'NO'} |" for one in figures]
-    return "\n".join(["| measured | found | limit | held |", "|---|---|---|---|", *rows])
 
 
 def prepare(lab: Lab) -> tuple[Node, Node, Client, dict[str, TreeFacts]]:
@@ -290,21 +258,41 @@ def prepare(lab: Lab) -> tuple[Node, Node, Client, dict[str, TreeFacts]]:
     return lb1, lb2, client, facts
 
 
-def keep(lab: Lab, lb1: Node, lb2: Node, client: Client) -> None:
+def prepare_booted(lab: BootedLab, package: Path) -> tuple[Node, Node, Client, dict[str, TreeFacts]]:
+    """Do the same on two booted nodes, as README says; the service is enabled and not started yet."""
+    pair = Appliances(lab)
+    pair.lb1.run("systemctl start skudonet")
+    for node in pair.nodes:
+        node.install(package)
+        pair.configure(node)
+    pair.pair()
+    for node in pair.nodes:
+        node.run("systemctl enable skudonet-ce-cluster")
+    return pair.lb1, pair.lb2, pair.client, pair.facts
+
+
+def build_package() -> Path:
+    """Return the Debian package of this tree."""
+    said = subprocess.run([REPOSITORY / "script" / "deb"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return REPOSITORY / said.strip().rpartition("built ")[2]
+
+
+def keep(lab: Lab, lb1: Node, lb2: Node, client: Client, address: str) -> None:
     """Leave a running pair and say how to look at it."""
     for node in (lb1, lb2):
-        node.write("/etc/profile.d/skd-prompt.sh", PROMPT.read_text())
-        with node.path("/root/.bashrc").open("a") as bashrc:
-            bashrc.write(". /etc/profile.d/skd-prompt.sh\n")
+        if not isinstance(node, BootedNode):  # there the package brings it
+            node.write("/etc/profile.d/skd-prompt.sh", PROMPT.read_text())
+            with node.path("/root/.bashrc").open("a") as bashrc:
+                bashrc.write(". /etc/profile.d/skd-prompt.sh\n")
         node.start_daemon()
     eventually(lambda: (lb1.role(), lb2.role()) == ("master", "backup"), within=10, what="lb1 is master")
     end = lab.keep()
     print(f"""
-The pair is running: lb1 {lb1.address}, lb2 {lb2.address}, cluster_ip {CLUSTER_IP}.
+The pair is running: lb1 {lb1.address}, lb2 {lb2.address}, cluster_ip {address}.
 
   a shell on lb1      {lb1.enter}
   a shell on lb2      {lb2.enter}
-  a shell on the client, which can ping {CLUSTER_IP} and
+  a shell on the client, which can ping {address} and
   curl http://{lb1.address}:9869/metrics
                       {client.enter}
   in a node           skd-cluster status --watch
@@ -316,21 +304,31 @@ def main() -> int:
     """Return 0 only if every step held."""
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave a running pair to look at, and say how to end it")
+    parser.add_argument("--booted", action="store_true", help="on two booted Debian 12 with the package installed")
     options = parser.parse_args()
-    with Lab() as lab:
-        lb1, lb2, client, facts = prepare(lab)
-        if options.keep:
-            keep(lab, lb1, lb2, client)
-            return 0
-        with client.probe(CLUSTER_IP) as probe, lab.watch_holders() as watch:
-            probe.wait_answer()
-            story = Story(lab, lb1, lb2, probe, watch, facts)
-            try:
-                tell(story)
-            except AssertionError as error:
-                story.fact("the story", held=False, found=str(error))
-                for node in (lb1, lb2):
-                    print(f"---- {node.name}\n{node.output()[-3000:]}", file=sys.stderr)
+    if not options.booted:
+        with Lab() as lab:
+            return play(lab, prepare(lab), CLUSTER_IP, stay=options.keep)
+    package = build_package()
+    with BootedLab(dependencies(package)) as booted:
+        return play(booted, prepare_booted(booted, package), CLUSTER, stay=options.keep)
+
+
+def play(lab: Lab, pair: tuple[Node, Node, Client, dict[str, TreeFacts]], address: str, *, stay: bool) -> int:
+    """Tell the story on a pair, print its table, and return the exit code."""
+    lb1, lb2, client, facts = pair
+    if stay:
+        keep(lab, lb1, lb2, client, address)
+        return 0
+    with client.probe(address) as probe, lab.watch_holders(address) as watch:
+        probe.wait_answer()
+        story = Story(lab, lb1, lb2, probe, watch, facts)
+        try:
+            tell(story)
+        except AssertionError as error:
+            story.fact("the story", held=False, found=str(error))
+            for node in (lb1, lb2):
+                print(f"---- {node.name}\n{node.output()[-3000:]}", file=sys.stderr)
     print(f"\n{table(story.figures)}")
     held = all(one.held for one in story.figures)
     print(f"\n{len(story.figures)} figures, {'every step held' if held else 'NOT every step held'}")

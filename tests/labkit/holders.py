@@ -3,6 +3,7 @@
 import ctypes
 import itertools
 import os
+import queue
 import select
 import socket
 import struct
@@ -46,6 +47,7 @@ class HolderWatch:
         self._known: set[str] = set()
         self._failure: Exception | None = None
         self._stop_reader, self._stop_writer = socket.socketpair()
+        self._orders: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
@@ -60,6 +62,12 @@ class HolderWatch:
         self._stop_writer.close()
         self._thread.join()
         self._stop_reader.close()
+
+    def follow(self, name: str, pid: int) -> None:
+        """From now on that machine is the one with this first process; 0: it is off, so it holds nothing."""
+        self._orders.put((name, pid))
+        with suppress(OSError):  # the watch is over
+            self._stop_writer.send(b"!")
 
     def mark(self) -> float:
         """Return this instant, for `since`."""
@@ -97,18 +105,33 @@ class HolderWatch:
         except Exception as error:  # noqa: BLE001 -- handed to whoever asks next
             self._failure = error
 
-    def _follow(self, links: Mapping[socket.socket, str]) -> None:
+    def _follow(self, links: dict[socket.socket, str]) -> None:
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(20))  # of this thread only
         while True:
             ready, _, _ = select.select([self._stop_reader, *links], [], [])
             now = time.monotonic()
             if self._stop_reader in ready:
-                for link in links:
-                    link.close()
-                return
+                if not self._stop_reader.recv(64):
+                    for link in links:
+                        link.close()
+                    return
+                self._obey(links, now)
+                continue
             for link in ready:
                 self._take(links[link], link.recv(1 << 16), now)
+
+    def _obey(self, links: dict[socket.socket, str], now: float) -> None:
+        with suppress(queue.Empty):
+            while True:
+                name, pid = self._orders.get_nowait()
+                for link in [one for one, of in links.items() if of == name]:
+                    del links[link]
+                    link.close()  # it kept a dead machine's network alive
+                self._held = {place for place in self._held if place[0] != name}
+                self._note(now)
+                if pid:
+                    links[_open_in(pid)] = name
 
     def _take(self, name: str, data: bytes, now: float) -> None:
         for kind, body in _messages(data):

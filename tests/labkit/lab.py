@@ -61,13 +61,16 @@ class Lab:
 
     def node(self, name: str, address: str, *, product: Path | None = None) -> Node:
         """Add a load balancer. The first two are each other's peer."""
-        node = Node(name, address, product or self.product)
+        node = self._make_node(name, address, product or self.product)
         self._plug(node)
         others = [one for one in self.machines.values() if isinstance(one, Node) and one is not node]
         for other in others:
             node.peer = node.peer or other
             other.peer = other.peer or node
         return node
+
+    def _make_node(self, name: str, address: str, product: Path | None) -> Node:
+        return Node(name, address, product)
 
     def client(self, address: str = "10.77.0.50", name: str = "client") -> Client:
         """Add a user of the floating addresses."""
@@ -80,6 +83,12 @@ class Lab:
         assert machine.name not in self.machines, f"there is a {machine.name} already"
         self.machines[machine.name] = machine
         machine.start()
+        self._connect(machine)
+        hosts = "127.0.0.1 localhost\n" + "".join(f"{one.address} {one.name}\n" for one in self.machines.values())
+        for one in self.machines.values():
+            one.write("/etc/hosts", hosts)
+
+    def _connect(self, machine: Machine) -> None:
         port = machine.name
         # Made inside the switch's network: the host's own never sees the cable, not even for a moment.
         subprocess.run(
@@ -91,9 +100,6 @@ class Lab:
         )
         self._switch.run(f"ip link set {port} master {BRIDGE} && ip link set {port} up")
         machine.run(f"ip address add {machine.address}/{PREFIX} dev eth0 && ip link set eth0 up")
-        hosts = "127.0.0.1 localhost\n" + "".join(f"{one.address} {one.name}\n" for one in self.machines.values())
-        for one in self.machines.values():
-            one.write("/etc/hosts", hosts)
 
     def second_cable(self, a: Machine, b: Machine, address_a: str, address_b: str) -> None:
         """Join two machines by a cable of their own, eth1 on both."""

@@ -187,13 +187,12 @@ class Machine:
         `subprocess.PIPE`, and are nothing by default. It ends with the machine at the latest.
         """
         arguments = ["bash", "-c", command] if isinstance(command, str) else [str(part) for part in command]
-        into = [f"--{name}" for name in NAMESPACES]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **pipes}
         log = os.open(self.path(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if output else None
         if log is not None:
             streams["stdout"] = streams["stderr"] = log
         entering = subprocess.Popen(
-            ["nsenter", "--target", str(self.pid), *into, f"--wd={cwd}", "--", *arguments],
+            [*self._entrance(cwd), *arguments],
             env={**CLEAN_ENVIRONMENT, **(env or {})},
             text=True,
             encoding="utf-8",
@@ -209,6 +208,10 @@ class Machine:
         self._processes = [one for one in self._processes if one.alive]
         self._processes.append(process)
         return process
+
+    def _entrance(self, cwd: str) -> list[str]:
+        """Return the words in front of a command that is to run on this machine."""
+        return ["nsenter", "--target", str(self.pid), *(f"--{name}" for name in NAMESPACES), f"--wd={cwd}", "--"]
 
     def run(
         self,

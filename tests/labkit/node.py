@@ -84,10 +84,14 @@ class Node(Machine):
             "exclude": "--exclude if_eth0_conf",
             **overrides,
         }
-        for hook in ("start", "stop", "advertisement"):
-            self.write(HOOKS.format(hook), f'#!/bin/sh\necho "$(date +%s.%N) {hook} $1 $2" >> {HOOKS_LOG}\n', 0o755)
+        self.write_hooks()
         text = "".join(f'${key}="{value}";\n' for key, value in values.items() if value is not None)
         return self.write(CLUSTER_CONF, f"# {self.name}\n{text}", 0o600)
+
+    def write_hooks(self) -> None:
+        """Put hooks in place that log their calls."""
+        for hook in ("start", "stop", "advertisement"):
+            self.write(HOOKS.format(hook), f'#!/bin/sh\necho "$(date +%s.%N) {hook} $1 $2" >> {HOOKS_LOG}\n', 0o755)
 
     def hooks(self) -> list[list[str]]:
         """Return the calls of the hooks so far: time, which one, its arguments."""

@@ -1,6 +1,8 @@
 import os
 import select
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +47,23 @@ def test_where_programs_are_found(tmp_path):
     assert find_program(program.name, {"SKD_CHILDREN_DIR": str(tmp_path)}) == program.name
     program.chmod(0o755)
     assert find_program(program.name, {"SKD_CHILDREN_DIR": str(tmp_path)}) == str(program)
+
+
+def test_a_tied_child_ends_with_its_parent():
+    tie = "from skd_cluster.adapters.children import tie_to_parent; tie_to_parent()"
+    child = f"import signal; {tie}; print(flush=True); signal.pause()"
+    parent = (
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        tied = os.pidfd_open(int(process.stdout.readline()))
+        assert not select.select([tied], [], [], 0)[0]
+        process.kill()
+    try:
+        assert select.select([tied], [], [], 10)[0]
+    finally:
+        os.close(tied)
