@@ -154,7 +154,8 @@ class Monitor:
         stopped_at = max(node.stopped_at for node in self.nodes)
         lasted = self.holders.lasted(ended, after=max(self.world.clean_since or now, stopped_at))
         # Who went away to be started anew has another one.
-        left = RESTART_LEASE * SECOND if any(node.left_at != NEVER for node in self.nodes) else 0
+        lingered = any(node.lingers_until > self.holders.since for node in self.nodes)
+        left = RESTART_LEASE * SECOND if lingered else 0
         bound = Nanos(max(self.bounds.lease, left) + self._meeting(self.holders.since))
         if lasted > bound:
             self.fail(f"two-holders: for {lasted} ns, bound {bound}")

@@ -153,6 +153,8 @@ class Node:
     """Goes away to be started anew as soon as its peer agrees."""
     left_at: Nanos = NEVER
     """When it went away for that; its address stays for a while. NEVER: it did not, or has started since."""
+    lingers_until: Nanos = NEVER
+    """Until when its address stayed at most after that."""
     ran: bool = False
     """Whether its loop went round since somebody looked."""
 
@@ -211,7 +213,7 @@ class Node:
         self.note(self.name, "goes away, its address stays")
         self.halt(now)
         self.left_at, self.address.renew_at = now, FAR
-        self.address.until = Nanos(now + RESTART_LEASE * SECOND)
+        self.lingers_until = self.address.until = Nanos(now + RESTART_LEASE * SECOND)
 
     def step(self, now: Nanos, order: Callable[[ElectionMachine], list[Action]] | None = None) -> None:
         """One round of the loop, in the order of the machine's duties and of `processes.elector`."""
