@@ -117,7 +117,12 @@ def test_nothing_measured_is_nothing_promised() -> None:
             facts(status={"faults": [{"fault": "interface", "detail": "eth1 down"}]}),
             "lb2 has a fault: interface eth1 down",
         ),
-        (facts(status={"checks": [{"name": "web", "healthy": False, "detail": "no"}]}), "lb2: check web: no"),
+        (
+            facts(
+                status={"checks": [{"name": "a", "healthy": True}, {"name": "web", "healthy": False, "detail": "no"}]}
+            ),
+            "lb2: check web: no",
+        ),
         (replace(facts(), hooks=[["up_script", "/up", "not executable"]]), "the up hook of lb2, /up: not executable"),
     ],
 )
