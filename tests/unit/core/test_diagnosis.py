@@ -257,6 +257,7 @@ def test_what_does_not_concern_a_node_is_said_to_be_so() -> None:
     assert state_of("floating-addresses", nobody)[0][0] is State.NOT_APPLICABLE
     assert state_of("clock", healthy(), healthy(2, offset=[]))[0][0] is State.NOT_APPLICABLE
     assert state_of("multicast", healthy(group="224.0.0.18", joined=["224.0.0.18"]))[0][0] is State.OK
+    assert state_of("service", healthy(settings={"enable_cluster": "false"}, status={}))[0][0] is State.NOT_APPLICABLE
     assert state_of("metrics", healthy(settings={"metrics_listen": "off"}))[0][0] is State.NOT_APPLICABLE
     assert state_of("managers", healthy(network_manager=["eth9"], dhcp=["eth9"]))[0][0] is State.OK
     secondary = [["192.0.2.1", 24, "eth0", True], ["192.0.2.99", 24, "eth0", False]]
