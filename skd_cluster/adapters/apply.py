@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from skd_cluster.adapters.atomic import sync_around
 from skd_cluster.adapters.history import Kept
-from skd_cluster.adapters.staging import Staging
+from skd_cluster.adapters.newfolders import NewFolders
+from skd_cluster.adapters.staging import Staging, dress
 from skd_cluster.adapters.tree import ChangingError, Tree, content_in, read_file
 from skd_cluster.core.manifest import Entry, Kind, shallow_first
 from skd_cluster.core.merge import MERGES
@@ -61,23 +63,29 @@ class Applier:
 
     def apply(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> list[str]:
         """Do it. Returns deletions left undone, with why. Raises RefusedError."""
-        self._check(entries, fetch, delete)
+        ordered = shallow_first(entries)
+        self._check(ordered, entries, fetch, delete)
         place = "the tree"
         try:
             for key in fetch:
                 place = self._tree.path(key)
                 self._prepare(key, entries[key], durable=len(fetch) <= _ONE_BY_ONE)
+            place = str(self._staging.folder)
             if len(fetch) > _ONE_BY_ONE:
-                os.sync()
+                sync_around(place)
+            foreseen = self._foreseen(ordered, delete)
+            new = NewFolders(self._tree, self._staging, entries)
+            new.build(ordered, frozenset(foreseen["made"]))
             place = str(self._kept.folder)
-            self._kept.about(self._foreseen(entries, delete))
+            self._kept.about(foreseen)
             fetched = frozenset(fetch)
-            for key in shallow_first(entries):
-                place = self._tree.path(key)
-                self._make(key, place, entries[key], fetched=key in fetched)
+            for key in ordered:
+                if key not in new.placed:
+                    place = self._tree.path(key)
+                    self._make(key, place, entries[key], new, fetched=key in fetched)
             left = [words for key in delete if (words := self._delete(key, self._tree.path(key)))]
-            for key in reversed(shallow_first(entries)):
-                if entries[key].kind is Kind.FOLDER:
+            for key in reversed(ordered):
+                if entries[key].kind is Kind.FOLDER and key not in new.placed:
                     place = self._tree.path(key)
                     self._attributes(place, entries[key])
             self._settle()
@@ -85,24 +93,32 @@ class Applier:
             raise refusal(error, place) from error
         return left
 
-    def _foreseen(self, entries: Mapping[str, Entry], delete: Sequence[str]) -> dict[str, Any]:
+    def _foreseen(self, ordered: Sequence[str], delete: Sequence[str]) -> dict[str, Any]:
         """Return what the history is to say: attributes as they are, what is not there yet, what will go.
 
         Said beforehand: who is killed in the middle says nothing any more, and the next attempt finds only the rest.
         """
         before: dict[str, list[int]] = {}
-        made: list[str] = []
-        for key in (*entries, *delete):
-            state = _state(self._tree.path(key)) if self._inside(key) else None
-            if state is not None:
-                before[key] = [state.st_mode, state.st_uid, state.st_gid]
-            elif key in entries:
-                made.append(key)
-        return self._facts | {"before": before, "made": made, "deleted": list(delete)}
+        made: dict[str, None] = {}
+        for key in ordered:
+            if key.rpartition("/")[0] in made or not self._note(key, before):
+                made[key] = None
+        for key in delete:
+            self._note(key, before)
+        return self._facts | {"before": before, "made": list(made), "deleted": list(delete)}
 
-    def _check(self, entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]) -> None:
+    def _note(self, key: str, before: dict[str, list[int]]) -> bool:
+        """Add what a path is now; return whether it is there at all."""
+        state = _state(self._tree.path(key)) if self._inside(key) else None
+        if state is not None:
+            before[key] = [state.st_mode, state.st_uid, state.st_gid]
+        return state is not None
+
+    def _check(
+        self, ordered: Sequence[str], entries: Mapping[str, Entry], fetch: Sequence[str], delete: Sequence[str]
+    ) -> None:
         """Accept only paths that this node replicates as well."""
-        for key in (*entries, *delete):
+        for key in (*ordered, *delete):
             folder = key in entries and entries[key].kind is Kind.FOLDER
             if not sound(self._tree.scope, key):
                 raise RefusedError(Refusal.SCOPE, f"{key}: not among `configdir`, `rttables`, `replicate` of the peer")
@@ -115,19 +131,21 @@ class Applier:
 
     def _prepare(self, key: str, entry: Entry, *, durable: bool) -> None:
         """Give a staged content everything it will have in the tree."""
+        complete = self._staging.complete(key) is not None
+        if complete and not durable:
+            return
         staged = self._staging.path(key)
         try:
             descriptor = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise _changed(key) from error
         try:
-            if _content(key, descriptor) != entry.content:
-                raise _changed(key)
-            if key in MERGES:
-                self._staging.put(key, MERGES[key].combine(read_file(staged), self._ours(key)))
-            os.fchown(descriptor, entry.uid, entry.gid)
-            os.fchmod(descriptor, entry.mode)
-            os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+            if not complete:
+                if _content(key, descriptor) != entry.content:
+                    raise _changed(key)
+                if key in MERGES:
+                    self._staging.put(key, MERGES[key].combine(read_file(staged), self._ours(key)))
+                dress(descriptor, entry)
             if durable:
                 os.fsync(descriptor)
         finally:
@@ -149,12 +167,15 @@ class Applier:
         self._led_to.add(above)
         return True
 
-    def _make(self, key: str, path: str, entry: Entry, *, fetched: bool) -> None:
+    def _make(self, key: str, path: str, entry: Entry, new: NewFolders, *, fetched: bool) -> None:
         if not self._inside(key):
             raise RefusedError(Refusal.DIFFERS, f"{path}: the folder it belongs into is not there on the peer")
         state = _state(path)
-        self._folders.add(os.path.dirname(path))
+        self._folders.add(path.rpartition("/")[0])
         if entry.kind is Kind.FOLDER:
+            if state is None and new.place(key, path):
+                self._folders.update(new.folders(key))
+                return
             if state is None or not stat.S_ISDIR(state.st_mode):
                 self._clear(key, path, state)
                 os.mkdir(path, 0o700)
@@ -168,15 +189,21 @@ class Applier:
             self._clear(key, path, state)
         elif state is not None:
             self._kept.link(key, path)
+        self._put(key, path, entry)
+
+    def _put(self, key: str, path: str, entry: Entry) -> None:
         self._place(self._source(key, entry), path)
+        staged = self._staging.complete(key)
+        if staged is not None:
+            state = os.lstat(path)  # a rename changes a time of it
+            if (state.st_dev, state.st_ino) == (staged.st_dev, staged.st_ino):
+                self._tree.placed(key, state, entry)
 
     def _source(self, key: str, entry: Entry) -> str:
         if entry.kind is Kind.FILE:
             return self._staging.path(key)
         name = self._staging.fresh()
-        os.symlink(entry.content, name)
-        os.chown(name, entry.uid, entry.gid, follow_symlinks=False)
-        os.utime(name, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+        self._staging.link(name, entry)
         return name
 
     def _place(self, source: str, path: str) -> None:
@@ -242,7 +269,9 @@ class Applier:
     def _settle(self) -> None:
         """Make the names durable."""
         if len(self._folders) > _ONE_BY_ONE:
-            os.sync()
+            every = (*self._folders, str(self._kept.folder))
+            for folder in {state.st_dev: one for one in every if (state := _state(one)) is not None}.values():
+                sync_around(folder)
             return
         for folder in self._folders:
             with suppress(FileNotFoundError):

@@ -1,5 +1,6 @@
-"""Files that are always whole: written beside, made durable, renamed over."""
+"""Files that are always whole: written beside, made durable, renamed over; and many files made durable at once."""
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -33,3 +34,14 @@ def write_atomic(
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def sync_around(folder: str) -> None:
+    """Make durable all that was written to the file system a folder is on, and no other. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), folder)
+    finally:
+        os.close(descriptor)

@@ -1,10 +1,11 @@
 """Sends one batch: through the session if it is small, its contents by rsync if not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from skd_cluster.adapters.clock import monotonic
 from skd_cluster.adapters.command import Watched
@@ -15,7 +16,7 @@ from skd_cluster.config.schema import Config
 from skd_cluster.core.manifest import content_of, pack_manifest
 from skd_cluster.core.model import Nanos, nanos
 from skd_cluster.core.replication_actions import Batch
-from skd_cluster.core.session import Begin, Commit, Put
+from skd_cluster.core.session import Begin, Commit, packs
 
 RSYNC_LIMIT = nanos(900)
 """However large: the machine's own limit, which knows the size, comes first for most."""
@@ -58,10 +59,10 @@ class Push:
             self._jobs = jobs(self.tree, fetch)
             self.session.send([Begin(self.batch.epoch)])
             return
-        contents: Iterable[Put] = (self._content(key) for key in fetch)
+        contents: Iterable[tuple[str, Any, bytes]] = self._contents()
         if len(fetch) <= _HANDFUL:
             contents = list(contents)
-        self.session.send(chain([Begin(self.batch.epoch)], contents, [self._commit()]))
+        self.session.send(chain([Begin(self.batch.epoch)], packs(contents), [self._commit()]))
 
     def ready(self, staging: str) -> None:
         """Go on with a large batch: the peer has a staging folder. Raises CannotStartError."""
@@ -94,24 +95,31 @@ class Push:
         source, root, names = self._jobs.pop()
         self.rsync = transfer(self.config, self.control, source, f"{self._staging}/{root}", names, RSYNC_LIMIT)
 
-    def _content(self, key: str) -> Put:
+    def _contents(self) -> Iterator[tuple[str, Any, bytes]]:
+        for key in self.batch.plan.fetch:
+            yield key, self.batch.plan.entries[key].packed(), self._content(key)
+
+    def _content(self, key: str) -> bytes:
+        """Return a content; of many, one that changed is left to the peer to refuse. Raises MovedError."""
+        entry = self.batch.plan.entries[key]
         body: bytes | None = None
         with suppress(OSError):
-            body = read_file(self.tree.path(key))
-        if body is None or content_of(key, body) != self.batch.plan.entries[key].content:
-            if len(self.batch.plan.fetch) <= _HANDFUL:
-                raise MovedError(key)
-            body = b""
-        return Put(key, body)
+            body = read_file(self.tree.path(key), entry.size + 1)
+        if len(self.batch.plan.fetch) > _HANDFUL:
+            return body or b""
+        if body is None or content_of(key, body) != entry.content:
+            raise MovedError(key)
+        return body
 
     def _commit(self) -> Commit:
         plan, version = self.batch.plan, self.batch.version
+        packed = frozenset(plan.fetch if self.batch.small else ())
         return Commit(
             self.batch.epoch,
             version.epoch,
             version.generation,
             self.batch.digest,
-            pack_manifest(plan.entries),
-            list(plan.fetch),
+            pack_manifest({key: entry for key, entry in plan.entries.items() if key not in packed}),
+            [key for key in plan.fetch if key not in packed],
             list(plan.delete),
         )

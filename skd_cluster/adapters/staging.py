@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from skd_cluster.core.manifest import Entry, content_of
+from skd_cluster.core.merge import MERGES
 from skd_cluster.core.scope import TEMPORARY
 
 _NAME = "staging"
@@ -26,11 +29,16 @@ class Staging:
         self._made = self.folder / "made"
         self._count = 0
         self._folders: set[str] = set()
+        self.taken: dict[str, Entry] = {}
+        """What each of the contents will be that came with their entry."""
+        self._complete: dict[str, os.stat_result] = {}
 
     def renew(self, roots: Iterable[str]) -> None:
         """Make it empty, with the folders in which rsync makes those of the roots. Raises OSError."""
         self.remove()
         self._folders.clear()
+        self.taken = {}
+        self._complete.clear()
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for one in (self.folder, self.tree, self._made):
             one.mkdir(mode=0o700)
@@ -40,15 +48,45 @@ class Staging:
 
     def put(self, key: str, body: bytes, at: int = 0) -> None:
         """Take a content, or from `at` on the next piece of one. Readable by nobody else. Raises OSError."""
-        place = self.path(key)
-        folder = os.path.dirname(place)
+        self._complete.pop(key, None)
+        descriptor = self._open(key, 0 if at else os.O_TRUNC)
+        try:
+            _write(descriptor, body, at)
+        finally:
+            os.close(descriptor)
+
+    def take(self, key: str, entry: Entry, body: bytes) -> None:
+        """Take a content and give it all it will have in the tree, if it is what its entry says. Raises OSError."""
+        self._complete.pop(key, None)
+        self.taken[key] = entry
+        descriptor = self._open(key, os.O_TRUNC)
+        try:
+            _write(descriptor, body, 0)
+            if key not in MERGES and content_of(key, body) == entry.content:
+                self._complete[key] = dress(descriptor, entry)
+        finally:
+            os.close(descriptor)
+
+    def complete(self, key: str) -> os.stat_result | None:
+        """Return the state of a content that needs nothing more to be in the tree what its entry says."""
+        return self._complete.get(key)
+
+    def folder_of(self, key: str) -> None:
+        """Make the folder a key is in. Raises OSError."""
+        folder = self.path(key).rpartition("/")[0]
         if folder not in self._folders:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             self._folders.add(folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if at else os.O_TRUNC)
-        with os.fdopen(os.open(place, flags, 0o600), "wb") as stream:
-            stream.seek(at)
-            stream.write(body)
+
+    def link(self, place: str, entry: Entry) -> None:
+        """Make a link in it. Raises OSError."""
+        os.symlink(entry.content, place)
+        os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
+        os.utime(place, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _open(self, key: str, flags: int) -> int:
+        self.folder_of(key)
+        return os.open(self.path(key), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
 
     def path(self, key: str) -> str:
         """Return where the content of a key is."""
@@ -62,6 +100,24 @@ class Staging:
     def remove(self) -> None:
         """Remove it with all in it, if it is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def dress(descriptor: int, entry: Entry) -> os.stat_result:
+    """Give an open file the owner, mode and time of an entry; return its state then. Raises OSError."""
+    state = os.fstat(descriptor)
+    if (state.st_uid, state.st_gid) != (entry.uid, entry.gid):
+        os.fchown(descriptor, entry.uid, entry.gid)
+        state = os.fstat(descriptor)  # it may have taken bits of the mode away
+    if stat.S_IMODE(state.st_mode) != entry.mode:
+        os.fchmod(descriptor, entry.mode)
+    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+    return os.fstat(descriptor)
+
+
+def _write(descriptor: int, body: bytes, at: int) -> None:
+    written = os.pwrite(descriptor, body, at)
+    while written < len(body):
+        written += os.pwrite(descriptor, body[written:], at + written)
 
 
 def staging_parent(state_dir: Path, configdir: Path) -> Path:

@@ -133,7 +133,8 @@ class Tree:
     def _verdict(self, key: str, *, folder: bool) -> Verdict:
         verdict = self._verdicts.get((key, folder))
         if verdict is None:
-            verdict = self._verdicts[key, folder] = self.scope.verdict(key, folder=folder)
+            led = self._verdicts.get((key.rpartition("/")[0], True)) is Verdict.REPLICATED
+            verdict = self._verdicts[key, folder] = self.scope.verdict(key, folder=folder, led=led)
         return verdict
 
     def entry(self, key: str) -> Entry | None:
@@ -148,6 +149,16 @@ class Tree:
             return file_entry(state, read_content(key, path, _stamp(state))) if stat.S_ISREG(state.st_mode) else None
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def placed(self, key: str, state: os.stat_result, entry: Entry) -> None:
+        """Learn that a file in this state, whose content is known, was put there: it need not be read for that.
+
+        Only if writing to it from now on cannot leave its times as they are.
+        """
+        found = (state.st_size, state.st_mtime_ns, state.st_mode, state.st_uid, state.st_gid)
+        said = (entry.size, entry.mtime, stat.S_IFREG | entry.mode, entry.uid, entry.gid)
+        if found == said and entry.mtime < int(wall() * SECOND) - GRAIN:
+            self._known[key] = _Known(_stamp(state), entry)
 
     def scan(self, hold: Collection[str] = ()) -> Scan:
         """Read everything. `hold` are keys in the middle of being written: not looked at."""
@@ -299,7 +310,7 @@ def content_in(key: str, descriptor: int, expected: tuple[int, int, int, int, in
         content = content_of(key, _all(descriptor))
     else:
         total, left = hashlib.sha256(), before.st_size or sys.maxsize
-        while left > 0 and (chunk := os.read(descriptor, _CHUNK)):
+        while left > 0 and (chunk := os.read(descriptor, min(left, _CHUNK))):
             total.update(chunk)
             left -= len(chunk)
         content = total.hexdigest()
@@ -308,17 +319,18 @@ def content_in(key: str, descriptor: int, expected: tuple[int, int, int, int, in
     return content
 
 
-def _all(descriptor: int) -> bytes:
-    found = bytearray()
-    while chunk := os.read(descriptor, _CHUNK):
-        found += chunk
-    return bytes(found)
+def _all(descriptor: int, at_most: int = sys.maxsize) -> bytes:
+    found, left = [], at_most
+    while left > 0 and (chunk := os.read(descriptor, min(left, _CHUNK))):  # a buffer of that size is made each time
+        found.append(chunk)
+        left -= len(chunk)
+    return b"".join(found)
 
 
-def read_file(path: str) -> bytes:
-    """Return a whole file, never through a link. Raises OSError."""
+def read_file(path: str, at_most: int = sys.maxsize) -> bytes:
+    """Return a whole file or its beginning, never through a link. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return _all(descriptor)
+        return _all(descriptor, at_most)
     finally:
         os.close(descriptor)

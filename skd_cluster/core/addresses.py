@@ -112,6 +112,12 @@ class AddressKeeper:
         ours = {vip.address for vip in self.vips}
         return [Remove(vip) for address, vip in self.held.items() if address in ours]
 
+    def leave(self, lease: int) -> list[AddressAction]:
+        """Renew for so many seconds a last time: from then on nobody looks after them, as this node is started anew."""
+        self.hold = Hold.KEEP
+        self._renew_at = self._announce_at = FAR
+        return [Put(self.held.get(vip.address, vip), lease) for vip in self.vips]
+
     def on_timer(self, now: Nanos) -> list[AddressAction]:
         """Do what is due."""
         actions: list[AddressAction] = []

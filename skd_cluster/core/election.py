@@ -28,12 +28,18 @@ class ElectionMachine(Standing):
 
     # ---- events
 
-    def start(self, now: Nanos, *, present: bool, standby: bool = False) -> list[Action]:
-        """Begin. `present`: the cluster address is up here already, which chooses the first master."""
+    def start(self, now: Nanos, *, present: bool, standby: bool = False, resumes: bool = False) -> list[Action]:
+        """Begin. `present`: the cluster address is up here already, which chooses the first master.
+
+        `resumes`: this node was the master of its epoch until a moment ago, and its peer waits for it (`restart`).
+        """
         self.since = self._awake_at = self._send_at = now
         self._present = present
         if standby:
             return self._become(Role.STANDBY, Reason.STANDBY, now)
+        if resumes and self.role is Role.INIT:
+            self._send_at = Nanos(now + self.me.interval)
+            return [*self._become(Role.MASTER, Reason.RESTARTED, now), Send()]
         if self.role is Role.INIT:
             self._silence.wait(Nanos(now + self.peer.patience))
         return self._check_faults(now)
@@ -63,6 +69,8 @@ class ElectionMachine(Standing):
         first = self.peer.heard(advert, now, heard_us_at)
         self._other_key.forget()
         actions = self._recover(now)
+        if self._restart.heard(advert, now) and self.role is Role.BACKUP:
+            self._silence.wait(Nanos(now + self.peer.patience))  # its silence counts as everybody's again
         if advert.role is Role.MASTER:
             self._silence.master_heard_at = now
             self._resigned_until = NEVER
@@ -172,6 +180,8 @@ class ElectionMachine(Standing):
             seen = max(self.epoch, advert.epoch) + 1 if self._asking else advert.epoch
             self._asking = False
             self._silence.heard(now, self.peer.interval, self.peer.patience)
+            if self._restart.awaited(now):
+                self._silence.postpone(self._restart.awaited_until)
             return [*self._adopt(seen), *self._answer_pace(advert, now)]
         adopted = self._adopt(advert.epoch)
         if advert.resigns and now >= self._resigned_until and self.peer.hears_us(now):
@@ -232,8 +242,8 @@ class ElectionMachine(Standing):
         return [*self._become(Role.BACKUP, reason, now), Send()]
 
     def _judge(self, now: Nanos) -> list[Action]:
-        """Silence has lasted long enough. Without a witness it may be ours: wait for one."""
-        if not self.witnessed:
+        """Silence has lasted long enough. Without a witness it may be ours: wait for one, as for who is only restarted."""
+        if self._restart.awaited(now) or not self.witnessed:
             self._silence.postpone(Nanos(now + self.me.interval))
             return []
         heard_at = self._silence.master_heard_at

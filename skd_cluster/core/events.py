@@ -13,6 +13,8 @@ EVENTS = {
     "role_changed": "the role of this node changed",
     "started": "the service started",
     "stopped": "the service stopped as asked",
+    "restarting": "a master that is restarted goes away for a moment and keeps its addresses",
+    "restart_refused": "a master that is restarted hands over, because its peer did not agree to wait",
     "disabled": "the service declined to start because of `enable_cluster`",
     "config_problem": "something in the configuration file is wrong or doubtful",
     "config_refused": "the configuration cannot be used",
@@ -112,6 +114,7 @@ _WHY = {
     Reason.FAULT: "something it depends on is down",
     Reason.RECOVERED: "what it depends on works again",
     Reason.SHUTDOWN: "the service stops",
+    Reason.RESTARTED: "it was master before its restart, and its peer has waited",
     Reason.NO_WITNESS: "neither the peer nor a witness is heard",
     Reason.YIELD_FRESHER: "the peer came back with newer configuration",
 }

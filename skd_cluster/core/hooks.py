@@ -109,6 +109,11 @@ class HookPolicy:
             return self._want(Hook.DOWN, now)
         return []
 
+    def resume(self, now: Nanos) -> None:
+        """Be master as before a restart: what its hook has done is still done."""
+        self._role = Role.MASTER
+        self._next_advert = Nanos(now + self.adver_interval)
+
     def on_stop(self, now: Nanos) -> list[HookAction]:
         """Leave mastership because the service ends; wait for `idle` afterwards. A down hook that runs may finish."""
         return self.on_role(Role.INIT, now)

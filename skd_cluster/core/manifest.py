@@ -52,7 +52,7 @@ def unpack(packed: Any) -> Entry:
     """Read `Entry.packed` back. Raises ValueError for anything else."""
     try:
         kind, mode, uid, gid, content, size, mtime = packed
-        whole = all(isinstance(one, int) for one in (mode, uid, gid, size, mtime))
+        whole = {type(mode), type(uid), type(gid), type(size), type(mtime)} == {int}
     except TypeError as error:
         raise ValueError("not an entry") from error
     if not (whole and isinstance(content, str)):

@@ -18,7 +18,7 @@ class Settings:
     `keys` are the hex keys packets may be signed with, the first one is used for sending. `vips` are
     `[address, prefix, interface, label]`, the configured `cluster_ip` first; `clustered` says how many of them are
     `cluster_ip`'s own, whose presence chooses the first master. `group` is a multicast group, empty for unicast; `links`
-    are `[local, remote]` of further paths to the peer.
+    are `[local, remote]` of further paths to the peer. `resumes`: this node was master until it was started anew.
     """
 
     interface: str
@@ -46,6 +46,7 @@ class Settings:
     page: str
     version: str
     probing: bool = False
+    resumes: bool = False
     group: str = ""
     unshared: bool = False
     links: list[list[str]] = field(default_factory=list)
@@ -55,7 +56,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """To the elector: `failover`, `standby`, `online` or `stop`. Answered by `CommandResult` with the same `ident`."""
+    """To the elector: `failover`, `standby`, `online`, `stop` or `restart`.
+
+    Answered by `CommandResult` with the same `ident`; `restart` when the peer has agreed to wait or did not in time.
+    """
 
     verb: str
     ident: int

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     FAULT = "fault"  # something tracked is down
     RECOVERED = "recovered"  # nothing tracked is down any more
     SHUTDOWN = "shutdown"  # the service stops
+    RESTARTED = "restarted"  # was master until it was started anew, and its peer has waited
     NO_WITNESS = "no_witness"  # neither the peer nor a witness is heard: this node is cut off
     YIELD_FRESHER = "yield_fresher"  # promoted alone at start, and the peer came back with newer configuration
 

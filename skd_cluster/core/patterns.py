@@ -51,9 +51,13 @@ class Patterns:
         """Return whether one of them takes the path (relative, without slash at either end) or a folder it is in."""
         at = path.find("/")
         while at >= 0:
-            if self._folders.fullmatch(f"/{path[:at]}"):
+            if self.take_last(path[:at], folder=True):
                 return True
             at = path.find("/", at + 1)
+        return self.take_last(path, folder=folder)
+
+    def take_last(self, path: str, *, folder: bool) -> bool:
+        """As `take`, of a path that is in no folder that one of them takes."""
         return (self._folders if folder else self._files).fullmatch(f"/{path}") is not None
 
 

@@ -30,6 +30,7 @@ ANSWER_LIMIT = nanos(60)
 SLOWEST = 100_000
 """Bytes a second: a link slower than this is taken for hanging."""
 
+_NEWER = "the peer holds a newer configuration than this master: waiting whether it becomes master"
 FRESHER_WAIT = nanos(3)
 """The time of several packets: long enough for a master that should yield to do so."""
 
@@ -143,11 +144,12 @@ class ReplicationMachine:
         return self.sync_now(now)
 
     def sync_now(self, now: Nanos, *, allow_delete: bool = False, asked: bool = True) -> list[Action]:
-        """Compare everything, without waiting for a retry. Who `asked` is told again what is still wrong."""
+        """Compare all the peer holds, without waiting for a retry. Who `asked` has our own tree read and hears what is wrong."""
         if allow_delete:
             self._guard.allow()
         self.troubles.impatient(now, asked=asked)
-        self._reading.everything()
+        if asked:
+            self._reading.everything()
         if self.link is not Link.SENDING:
             self._trees.forget()
         if self._limit_at is None:
@@ -177,8 +179,7 @@ class ReplicationMachine:
             self._waited_for = version
             self._trees.forget()
             self._retry_at = self._wait_until = Nanos(now + FRESHER_WAIT)
-            words = "the peer holds a newer configuration than this master: waiting whether it becomes master"
-            return [*self.troubles.tell("peer_newer", words, now)]
+            return [*self.troubles.tell("peer_newer", _NEWER, now)]
         self._trees.holds(manifest)
         self._their_version, self._wait_until = version, None
         self.lineage.rise_above(version)

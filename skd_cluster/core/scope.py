@@ -24,10 +24,12 @@ _NODE_LOCAL = re.compile(r"[.#]*if_[^:/]*_conf[^:/]*")
 
 _NODE_LOCAL_FOLDER = "local"
 
+_UNSOUND = re.compile(r"\0|/\.{0,2}(?:/|\Z)")
+
 LOOSE = frozenset({RT_TABLES, f"{CONFIG}/{_NODE_LOCAL_FOLDER}"})
 """Made where it is missing, never deleted, and not part of what both nodes must have alike."""
 
-_SCRATCH = Patterns(
+_LEFTOVERS = tuple(
     Pattern(text)
     for text in (
         "*~",
@@ -40,6 +42,7 @@ _SCRATCH = Patterns(
         f"{TEMPORARY}*",
     )
 )
+_SCRATCH = Patterns(_LEFTOVERS)
 
 
 @unique
@@ -59,26 +62,34 @@ class Scope:
     exclude: tuple[Pattern, ...] = ()
     extras: tuple[str, ...] = ()
     _patterns: Patterns = field(init=False, repr=False, compare=False)
-    _roots: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _left_out: Patterns = field(init=False, repr=False, compare=False)
+    _below: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Prepare what is asked for each path."""
         object.__setattr__(self, "_patterns", Patterns(self.exclude))
-        object.__setattr__(self, "_roots", (CONFIG, RT_TABLES, *(f"{EXTRA}{path}" for path in self.extras)))
+        object.__setattr__(self, "_left_out", Patterns((*_LEFTOVERS, *self.exclude)))
+        roots = (CONFIG, RT_TABLES, *(f"{EXTRA}{path}" for path in self.extras))
+        object.__setattr__(self, "_below", tuple((root, f"{root}/") for root in roots))
 
     @classmethod
     def of(cls, exclude: Iterable[str], extras: Iterable[str] = ()) -> "Scope":
         """Make the rules from the configured patterns and paths."""
         return cls(tuple(Pattern(one) for one in exclude), tuple(extras))
 
-    def verdict(self, key: str, *, folder: bool) -> Verdict:
-        """Judge a key that is below a known root, or a root itself. A folder that stays takes all in it along."""
+    def verdict(self, key: str, *, folder: bool, led: bool = False) -> Verdict:
+        """Judge a key that is below a known root, or a root itself. A folder that stays takes all in it along.
+
+        `led`: the folder it is in is known to travel. That changes no verdict, only how soon it is there.
+        """
         path = below_root(self, key)
         if not path:
             return Verdict.REPLICATED
         top, _, rest = path.partition("/")
         if key.startswith(f"{CONFIG}/") and ((top == _NODE_LOCAL_FOLDER and rest) or _NODE_LOCAL.fullmatch(top)):
             return Verdict.NODE_LOCAL
+        if led and not self._left_out.take_last(path, folder=folder):
+            return Verdict.REPLICATED
         if _SCRATCH.take(path, folder=folder):
             return Verdict.SCRATCH
         if self._patterns.take(path, folder=folder):
@@ -87,14 +98,14 @@ class Scope:
 
     def root_of(self, key: str) -> str | None:
         """Return the root a key lies below or is, None if this node has no such root."""
-        for root in self._roots:
-            if key == root or key.startswith(f"{root}/"):
+        for root, below in self._below:
+            if key.startswith(below) or key == root:
                 return root
         return None
 
     def roots(self) -> tuple[str, ...]:
         """Return the roots of this node."""
-        return self._roots
+        return tuple(root for root, _ in self._below)
 
 
 def below_root(scope: Scope, key: str) -> str:
@@ -105,7 +116,4 @@ def below_root(scope: Scope, key: str) -> str:
 def sound(scope: Scope, key: str) -> bool:
     """Return whether a key that came from outside is one: a known root, no empty name, no `.` or `..`, no NUL."""
     root = scope.root_of(key)
-    if root is None or "\0" in key:
-        return False
-    rest = key[len(root) :]
-    return not rest or all(part not in ("", ".", "..") for part in rest[1:].split("/"))
+    return root is not None and not _UNSOUND.search(key, len(root))

@@ -1,7 +1,7 @@
 """What the replicator and `skd-cluster receive` say to each other over ssh, as bytes and back.
 
 A frame is two 32-bit lengths in network order, a JSON header and raw bytes; the header's `kind` is the name of the class.
-The master speaks first (`Hello`), then `Ask` for the manifest or `Begin`, `Put`…, `Commit`. Each of `Hello`, `Ask` and
+The master speaks first (`Hello`), then `Ask` for the manifest or `Begin`, `Pack`…, `Commit`. Each of `Hello`, `Ask` and
 `Commit` is answered by one message; `Begin` too, by `Ready`; anything may be answered by `Refused`.
 
 `skd-cluster diff` and `history` use the same session to look, on either node whatever its role: each of their questions
@@ -10,7 +10,7 @@ is answered by one message. What they restore goes to the master as `Open`, `Put
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from enum import StrEnum, unique
 from typing import Any, TypeAlias, get_origin
@@ -26,7 +26,10 @@ _HEADER_LIMIT = 64 << 20
 _BODY_LIMIT = 16 << 20
 
 SMALL_FILES, SMALL_FILE, SMALL_TOTAL = 16_384, 1 << 20, 16 << 20
-"""A batch within all three goes through the session, file by file without waiting; a larger one by rsync."""
+"""A batch within all three goes through the session, without waiting; a larger one by rsync."""
+
+_PACK_FILES, _PACK_TOTAL = 128, 1 << 18
+"""So many contents, or bytes of them, make a `Pack` full."""
 
 
 @unique
@@ -103,8 +106,45 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Pack:
+    """To the receiver: the contents of several files, for the staging folder, one after the other in the body.
+
+    `entries` are what each will be, packed, and `sizes` how many bytes of the body are of each.
+    """
+
+    entries: dict[str, Any]
+    sizes: list[int]
+    body: bytes = field(default=b"", repr=False)
+
+    def contents(self) -> Iterator[tuple[str, Any, bytes]]:
+        """Yield key, packed entry and content of each. Raises ValueError if the sizes are not those of the body."""
+        if len(self.sizes) != len(self.entries) or sum(self.sizes) != len(self.body) or min(self.sizes, default=0) < 0:
+            raise ValueError("a pack whose sizes are not those of its contents")
+        at = 0
+        for (key, packed), size in zip(self.entries.items(), self.sizes, strict=True):
+            yield key, packed, self.body[at : at + size]
+            at += size
+
+
+def packs(contents: Iterable[tuple[str, Any, bytes]]) -> Iterator[Pack]:
+    """Yield them together, so many at once that there is little to say about each: key, packed entry and content."""
+    entries: dict[str, Any] = {}
+    bodies: list[bytes] = []
+    size = 0
+    for key, packed, body in contents:
+        entries[key] = packed
+        bodies.append(body)
+        size += len(body)
+        if len(bodies) == _PACK_FILES or size >= _PACK_TOTAL:
+            yield Pack(entries, [len(one) for one in bodies], b"".join(bodies))
+            entries, bodies, size = {}, [], 0
+    if bodies:
+        yield Pack(entries, [len(one) for one in bodies], b"".join(bodies))
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
-    """To the receiver: the content of one file, for the staging folder; from it: the answer to `Get` and `Recall`.
+    """To the master: the content of a file to be restored, for the staging folder; to us: what was asked for.
 
     `at` is where in the file the body begins: larger ones come in pieces.
     """
@@ -116,7 +156,10 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """To the receiver: make these entries and deletions so, with what is staged; your tree then has this digest."""
+    """To the receiver: make these entries and deletions so, and those of the packs; your tree then has this digest.
+
+    `fetch` are the keys whose contents came into the staging folder in another way.
+    """
 
     epoch: int
     data_epoch: int
@@ -238,13 +281,13 @@ class Restore:
 
 
 _CLASSES = (
-    *(Hello, Ask, Holds, Begin, Ready, Put, Commit, Confirm, Refused),
+    *(Hello, Ask, Holds, Begin, Ready, Pack, Put, Commit, Confirm, Refused),
     *(Get, ListKept, Generations, About, Facts, AskKept, Recall, Resolve, Open, Restore),
     *(Examine, Examined),
 )
 
 Message: TypeAlias = (
-    Hello | Ask | Holds | Begin | Ready | Put | Commit | Confirm | Refused
+    Hello | Ask | Holds | Begin | Ready | Pack | Put | Commit | Confirm | Refused
     | Get | ListKept | Generations | About | Facts | AskKept | Recall | Resolve | Open | Restore
     | Examine | Examined
 )  # fmt: skip
@@ -255,7 +298,7 @@ _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in _CLASSES}
 def encode(message: Message) -> bytes:
     """Return one frame."""
     found = {one.name: getattr(message, one.name) for one in fields(message) if one.name != "body"}
-    body = message.body if isinstance(message, Put) else b""
+    body = message.body if isinstance(message, Put | Pack) else b""
     header = json.dumps({"kind": type(message).__name__, **found}, separators=(",", ":")).encode()
     return _LENGTHS.pack(len(header), len(body)) + header + body
 
@@ -286,7 +329,7 @@ def _message(header: bytes, body: bytes) -> Message:
     try:
         found = json.loads(header)
         kind = _KINDS[found.pop("kind")]
-        if kind is Put:
+        if kind in (Put, Pack):
             found["body"] = body
         known = {one.name: get_origin(one.type) or one.type for one in fields(kind)}
         message = kind(**{name: value for name, value in found.items() if name in known})

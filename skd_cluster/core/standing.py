@@ -7,6 +7,7 @@ from skd_cluster.core.model import NEVER, DataVersion, FaultNote, Nanos, Reason,
 from skd_cluster.core.otherkey import OtherKey
 from skd_cluster.core.peerview import PeerView
 from skd_cluster.core.precedence import Claimant, epoch_above
+from skd_cluster.core.restarting import Restarting
 from skd_cluster.core.rivalry import Rivalry
 from skd_cluster.core.silence import Silence
 from skd_cluster.core.timers import FAR, next_paced
@@ -45,6 +46,7 @@ class Standing:
     _blind: bool = False
     """Promoted without having followed a master or met a peer that could be one: newer configuration may come back."""
     _rivalry: Rivalry = field(default_factory=Rivalry)
+    _restart: Restarting = field(default_factory=Restarting)
     _asking: bool = False
     """Was master and overslept: asks whether somebody took over."""
     _excused: bool = False
@@ -83,6 +85,8 @@ class Standing:
             flags |= Flag.WANTED
         if self.unshared:
             flags |= Flag.UNSHARED
+        if self._restart.asking:
+            flags |= Flag.RESTARTING | Flag.POLL
         return Word(priority, self.role, flags, self.epoch, self.data, self._announced, self.me.dead_ratio)
 
     def all_faults(self) -> frozenset[FaultNote]:
@@ -112,6 +116,19 @@ class Standing:
         return now - self.since >= self.me.preempt_delay and self._claimant.wants_mastership(master)
 
     # ---- the doors
+
+    def restart(self, now: Nanos) -> list[Action]:
+        """Tell the peer, as a master, that this node is about to be started anew and keeps its addresses."""
+        if self.role is not Role.MASTER:
+            return []
+        self._restart.ask(now)
+        return [Send(copies=2)]
+
+    def may_leave(self, now: Nanos) -> bool:
+        """Whether nobody takes over while this node is started anew: the peer has heard that it should wait, or is gone."""
+        return self.role is Role.MASTER and (
+            self._restart.agreed(self.peer.heard_us_at) or (self._restart.asking and not self.peer.alive(now))
+        )
 
     def _promote(self, reason: Reason, now: Nanos, silent: Nanos = NEVER) -> list[Action]:
         """Become MASTER. Never with a fault: such a node stays in INIT or BACKUP no longer than its fault is known."""
@@ -151,6 +168,7 @@ class Standing:
         self.since, self.reason = now, reason
         self._resigned_until = NEVER
         self._rivalry.over()
+        self._restart.forget()
         self._excused = False
         self._blind = self._blind and new is Role.MASTER
         self._asking = self._asking and new is Role.BACKUP

@@ -17,6 +17,10 @@ FRESH = nanos(2.5)
 """The elector reports once a second: two lost reports are a coincidence, three are a hang."""
 
 
+RESTART_IDENT = -1
+"""The number of the supervisor's own command to leave for a restart; those of people's commands are greater."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartChild:
     """Start it now."""

@@ -35,6 +35,7 @@ class Flag(IntFlag):
     WANTED = 8  # backup that should be master: higher priority, preempt, and ready
     POLL = 16  # answer at once
     UNSHARED = 32  # has changes of the configuration that its peer has not confirmed
+    RESTARTING = 64  # a master that keeps its addresses while it is started anew: wait for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.histogram import LATENESS_BOUNDS, Histogram
 from skd_cluster.core.model import MILLISECOND, NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, Vip, seconds
 from skd_cluster.core.peer import Challenge
+from skd_cluster.core.restarting import RESTART_LEASE
+from skd_cluster.core.supervision import RESTART_IDENT
+from skd_cluster.core.timers import FAR
 from skd_cluster.core.wire import Advert, Dropped
 from skd_cluster.processes.advertiser import Advertiser
 from skd_cluster.processes.elector_report import election_report
@@ -54,6 +57,8 @@ class Elector:
     """Puts other settings in force."""
     realtime: bool = False
     stopping: bool = False
+    _leaves_by: Nanos = FAR
+    """When a restart that the peer has not agreed to becomes a stop."""
     _started_at: Nanos = NEVER
     _health: frozenset[FaultNote] = frozenset()
     _report_at: Nanos = NEVER
@@ -76,7 +81,8 @@ class Elector:
         self._check_host(now, news=True)
         clustered = self.holder.keeper.vips[: self.settings.clustered]
         present = any(vip.address in self.holder.present for vip in clustered)
-        self.perform(self.machine.start(now, present=present, standby=self.settings.standby), now)
+        settings = self.settings
+        self.perform(self.machine.start(now, present=present, standby=settings.standby, resumes=settings.resumes), now)
         self._settle(now)
 
     def run(self) -> None:
@@ -108,6 +114,7 @@ class Elector:
             self.watcher.neighbourhood.deadline,
             self.voice.deadline,
             self._report_at,
+            self._leaves_by,
         )
 
     def step(self, deadline: Nanos, ready: frozenset[int]) -> None:
@@ -130,6 +137,8 @@ class Elector:
         self.holder.perform(self.holder.keeper.on_timer(now), now)
         self._check_host(now)  # again: an address may just have been refused
         self._settle(now)
+        if self._leaves_by != FAR:
+            self._try_to_leave(now)
 
     def _watch(self, now: Nanos) -> None:
         """Look at the neighbourhood: who answers, and who claims what is ours."""
@@ -149,6 +158,17 @@ class Elector:
         self.perform(self.machine.stop(now), now)
         self._report(now)
         self.stopping = True
+
+    def _try_to_leave(self, now: Nanos) -> None:
+        """Leave for a restart with the addresses in place, as soon as the peer waits; resign if it does not in time."""
+        if self.machine.may_leave(now):
+            self.perform([Send(copies=2)], now)  # the peer counts from the last word
+            self.holder.perform(self.holder.keeper.leave(RESTART_LEASE), now)
+            self.channel.send(messages.CommandResult(RESTART_IDENT, accepted=True))
+            self.stopping = True
+        elif now >= self._leaves_by or self.machine.role is not Role.MASTER:
+            self.channel.send(messages.CommandResult(RESTART_IDENT, False, "the peer did not agree to wait"))
+            self.stop()
 
     def _settle(self, now: Nanos) -> None:
         """Adjust the lease to whether somebody could take over, and tell the supervisor what is new."""
@@ -257,6 +277,11 @@ class Elector:
                 self.perform(self.machine.online(now, force=command.force), now)
             case "stop":
                 self.stop()
+            case "restart":
+                self.perform(self.machine.restart(now), now)
+                patience = min(max(3 * self.machine.me.interval, SECOND // 10), SECOND)
+                self._leaves_by = Nanos(now + patience)
+                return
             case _:
                 refusal = f"unknown command {command.verb}"
         self.channel.send(messages.CommandResult(command.ident, not refusal, refusal))

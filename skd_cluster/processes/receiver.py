@@ -19,7 +19,7 @@ from skd_cluster.adapters.synclog import SyncLog
 from skd_cluster.adapters.tree import Tree
 from skd_cluster.config.schema import Config
 from skd_cluster.core.conflict import Conflict
-from skd_cluster.core.manifest import Entry, pack_manifest, unpack_manifest
+from skd_cluster.core.manifest import Entry, pack_manifest, unpack, unpack_manifest
 from skd_cluster.core.model import DataState, DataVersion, ExitCode, Nanos, Role, nanos, seconds
 from skd_cluster.core.session import (
     PROTOCOL,
@@ -38,6 +38,7 @@ from skd_cluster.core.session import (
     ListKept,
     Message,
     Open,
+    Pack,
     ProtocolError,
     Put,
     Ready,
@@ -110,9 +111,9 @@ class Receiver:
                 return self._holds()
             case Begin():
                 return self._begin(message)
-            case Put():
+            case Pack() | Put():
                 if self._open:
-                    self._staging.put(self._checked(message.key), message.body, message.at)
+                    self._take(message)
                 return None
             case Commit():
                 return self._commit(message) if self._open else None
@@ -187,6 +188,13 @@ class Receiver:
         self._open = True
         return Ready(str(self._staging.tree))
 
+    def _take(self, contents: Pack | Put) -> None:
+        if isinstance(contents, Put):
+            self._staging.put(self._checked(contents.key), contents.body, contents.at)
+            return
+        for key, packed, body in contents.contents():
+            self._staging.take(self._checked(key), unpack(packed), body)
+
     def _checked(self, key: str) -> str:
         if self._tree.scope.root_of(key) is None or ".." in key.split("/"):
             raise RefusedError(Refusal.SCOPE, f"{key}: not among `configdir`, `rttables`, `replicate` of the peer")
@@ -218,7 +226,9 @@ class Receiver:
     def _commit(self, message: Commit) -> Confirm:
         began = monotonic()
         self._open = False
-        entries = unpack_manifest(message.entries)
+        taken = self._staging.taken
+        entries = unpack_manifest(message.entries) | taken
+        fetch = [*taken, *(key for key in map(str, message.fetch) if key not in taken)]
         delete = [str(key) for key in message.delete]
         version = DataVersion(message.data_epoch, message.generation)
         try:
@@ -226,7 +236,7 @@ class Receiver:
                 self._admit(message.epoch)  # again: the role may have changed while the contents came
                 self._not_late(version)
                 held = read_state(self._config.state_dir)
-                left = self._apply(held, version, entries, message.fetch, delete)
+                left = self._apply(held, version, entries, fetch, delete)
                 found = self._holding.digest((*entries, *delete))
                 if found != message.digest:
                     self._holding.read()
@@ -237,7 +247,7 @@ class Receiver:
                 write_state(self._config.state_dir, DataState(version, found, version))
         except BusyError as error:
             raise RefusedError(Refusal.BUSY, f"on the peer: {error}") from error
-        size = sum(entries[key].size for key in message.fetch)
+        size = sum(entries[key].size for key in fetch)
         confirmed = Confirm(found, len(entries) + len(delete), size, left, self._conflicts())
         self._settled = lambda: self._own.follow(held, version, entries, delete, self._holding.entries)
         self._report(version, confirmed, seconds(Nanos(monotonic() - began)))

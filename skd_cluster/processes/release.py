@@ -11,6 +11,7 @@ from pathlib import Path
 from skd_cluster import __version__
 from skd_cluster.adapters.netlink import open_netlink
 from skd_cluster.adapters.page import read_page
+from skd_cluster.adapters.restartmark import marked_epoch
 from skd_cluster.config.floating import floating_addresses
 from skd_cluster.config.load import load
 from skd_cluster.config.schema import Config
@@ -62,6 +63,9 @@ def run(config_path: Path) -> ExitCode:
     config = load(config_path).config
     if config is None:
         return ExitCode.CONFIG
+    if marked_epoch(config.run_dir) is not None:
+        print("the service is restarted: its addresses stay")  # noqa: T201 -- as below
+        return ExitCode.OK
     key = wire.derive_key(config.password, config.cluster_id)
     for line in release(config, floating_addresses(config).vips, key):
         print(line)  # noqa: T201 -- systemd puts it into the journal

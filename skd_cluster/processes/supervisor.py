@@ -7,6 +7,7 @@ of the two dies the node gives up its addresses, resigns and exits, for systemd 
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from skd_cluster import __version__
@@ -45,6 +46,7 @@ from skd_cluster.processes.supervisor_floating import FloatingWatch
 from skd_cluster.processes.supervisor_holdings import Holdings
 from skd_cluster.processes.supervisor_hooks import HookRunner
 from skd_cluster.processes.supervisor_reload import CHECKS, ELECTION, FLOATING, HOOKS, METRICS, REPLICATOR, compare
+from skd_cluster.processes.supervisor_restart import RestartKeeper
 from skd_cluster.processes.supervisor_role import Herald, StatusFile, Succession
 from skd_cluster.processes.supervisor_settings import settings_for, vip_rows
 from skd_cluster.processes.supervisor_watch import Feeder, MetricsKeeper, NoteLog, Watch
@@ -74,7 +76,9 @@ class Supervisor:
         self._liveness = Liveness(notify.watchdog_period(os.environ))
         self._floating = FloatingWatch(journal, config, self._floating_changed)
         self._hooks = HookRunner(loop, journal, board, config)
-        self._checks = CheckRunner(loop, journal, board, config, self._health_changed)
+        self._checks = CheckRunner(
+            loop, journal, board, config, lambda: self._elector.send(Health(self._checks.failing()))
+        )
         ears = Listener(self._on_message, self._elector_gone, self._elector_closed)
         self._elector = Child(loop, "skd-elector", [], ears, tied=False)
         arguments = ["--config", str(path.absolute())]  # children may be started from elsewhere
@@ -89,6 +93,7 @@ class Supervisor:
         self._notes = NoteLog(journal)
         self._watch = Watch(journal, board, self._liveness, self._status_file)
         self._metrics = MetricsKeeper(config, journal, board)
+        self._restart = RestartKeeper(path, config, journal, board)
         self._last_duties = LastDuties(config, lambda: self._floating.vips)
         self._result = ExitCode.OK
 
@@ -117,7 +122,7 @@ class Supervisor:
 
     def _start_elector(self) -> None:
         self._floating.look()
-        first = self._settings()
+        first = replace(self._settings(), resumes=self._restart.resumes())
         text = f"skd-cluster {__version__} starts on {self._board.now.node}"
         self._journal.log("started", text, peer=self._config.remote_ip)
         self._last_duties.key = bytes.fromhex(first.keys[0])
@@ -148,6 +153,7 @@ class Supervisor:
     # ---- the elector
 
     def _on_message(self, message: Message, now: Nanos) -> None:
+        self._restart.heard(message)
         match message:
             case RoleChange():
                 self._herald.on_change(message, now)
@@ -190,7 +196,7 @@ class Supervisor:
             how = f"{_ending(status)} instead of stopping" if stopping else _ending(status)
             self._journal.log("elector_lost", f"the elector ended with {how}; {self._last_duties.words}", "err")
         if stopping:
-            self._hooks.on_stop(now)
+            self._hooks.on_stop(now, resumes=self._restart.kept)
             self._status_file.remove()
             return
         self._fail("this node is out until systemd starts the service again")
@@ -203,9 +209,6 @@ class Supervisor:
 
     def _floating_changed(self) -> None:
         self._elector.send(Floating(vip_rows(self._floating.vips)))
-
-    def _health_changed(self) -> None:
-        self._elector.send(Health(self._checks.failing()))
 
     # ---- the replicator
 
@@ -256,11 +259,10 @@ class Supervisor:
         if loaded.config is None:
             text = f"{self._path} has errors; the running configuration stays in force"
             self._journal.log("config_refused", text, "err")
+            why_not = "it has errors"
         else:
             text = self._apply(loaded.config, now)
-        why_not = (
-            "it has errors" if loaded.config is None else "" if text else "the elector does not listen: reload again"
-        )
+            why_not = "" if text else "the elector does not listen: reload again"
         self._board.update(reload_ok=not why_not, reload_note=why_not)
         notify.ready(self._watch.sentence(now))
         return not why_not, text or why_not
@@ -303,7 +305,7 @@ class Supervisor:
         self._liveness.stopping = True
         notify.stopping("stopping", Nanos(_STOP_PATIENCE + self._config.hook_timeout + nanos(5)))
         self._keeper.want(False, now)
-        self._elector.send(Command("stop", 0))
+        self._elector.send(self._restart.command(hooks_idle=self._hooks.idle))
         self._elector.kill_at(Nanos(now + _STOP_PATIENCE))
         self._loop.until(lambda: self._hooks.idle and not self._elector.running and not self._keeper.running)
 

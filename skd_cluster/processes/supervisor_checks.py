@@ -19,7 +19,7 @@ class CheckRunner:
     """Calls `on_health` whenever what `failing` returns has changed."""
 
     def __init__(
-        self, loop: Loop, journal: Journal, board: Board, config: Config, on_health: Callable[[], None]
+        self, loop: Loop, journal: Journal, board: Board, config: Config, on_health: Callable[[], object]
     ) -> None:
         self._loop = loop
         self._journal = journal

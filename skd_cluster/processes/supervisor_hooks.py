@@ -5,7 +5,7 @@ from typing import Any
 from skd_cluster.adapters.journal import Journal
 from skd_cluster.config.schema import Config
 from skd_cluster.core.hooks import Hook, HookAction, HookEnded, HookPolicy, Outcome, SignalHook, StartHook
-from skd_cluster.core.model import Nanos, Role, seconds
+from skd_cluster.core.model import Nanos, Reason, Role, seconds
 from skd_cluster.core.status import Board
 from skd_cluster.processes.loop import Loop
 from skd_cluster.processes.tasks import Task
@@ -47,11 +47,15 @@ class HookRunner:
     def on_role(self, role: Role, reason: str, epoch: int, now: Nanos) -> None:
         """Follow a change of role."""
         self._about = {"SKD_ROLE": role.word, "SKD_REASON": reason, "SKD_EPOCH": str(epoch)}
-        self._perform(self._policy.on_role(role, now), now)
+        if reason == Reason.RESTARTED:
+            self._policy.resume(now)
+        else:
+            self._perform(self._policy.on_role(role, now), now)
 
-    def on_stop(self, now: Nanos) -> None:
-        """Leave mastership because the service ends."""
-        self._perform(self._policy.on_stop(now), now)
+    def on_stop(self, now: Nanos, *, resumes: bool) -> None:
+        """Leave mastership because the service ends; not if the next run `resumes` it."""
+        if not resumes:
+            self._perform(self._policy.on_stop(now), now)
 
     def kill(self) -> None:
         """End what runs, at once: this service is about to be started anew."""

@@ -7,6 +7,7 @@ from random import Random
 from skd_cluster.core.model import Nanos, Role, nanos, seconds
 from skd_cluster.simulation.network import BEGIN
 from skd_cluster.simulation.node import Setup
+from skd_cluster.simulation.upgrade import upgrade
 from skd_cluster.simulation.world import World
 
 LENGTH = 600.0
@@ -95,6 +96,7 @@ class Troublemaker:
             world.crash,
             world.kill,
             world.stop,
+            self._upgrade,
             world.restart,
             self._start_both,
             self._start_both,  # or a history would soon have nobody left in it
@@ -171,6 +173,9 @@ class Troublemaker:
             preempt=chance.random() < 0.3,
         )
         world.monitor.check()
+
+    def _upgrade(self, name: str) -> None:
+        upgrade(self.world, name, self.chance.choice((0.3, 1, 3.9, 4.1, 7)))
 
     def _start_both(self, _: str) -> None:
         self.world.restart("a")

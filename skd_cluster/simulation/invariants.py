@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from skd_cluster.core.model import NEVER, Nanos, Role, nanos, seconds
+from skd_cluster.core.model import NEVER, SECOND, Nanos, Role, nanos, seconds
+from skd_cluster.core.restarting import RESTART_LEASE
 from skd_cluster.core.timers import FAR, SKEW_SHARE
 from skd_cluster.core.wire import Flag
 from skd_cluster.simulation.network import BEGIN
@@ -152,7 +153,9 @@ class Monitor:
         # Anew with each holder that stops: the kernel keeps the address for it, whatever went before.
         stopped_at = max(node.stopped_at for node in self.nodes)
         lasted = self.holders.lasted(ended, after=max(self.world.clean_since or now, stopped_at))
-        bound = Nanos(self.bounds.lease + self._meeting(self.holders.since))
+        # Who went away to be started anew has another one.
+        left = RESTART_LEASE * SECOND if any(node.left_at != NEVER for node in self.nodes) else 0
+        bound = Nanos(max(self.bounds.lease, left) + self._meeting(self.holders.since))
         if lasted > bound:
             self.fail(f"two-holders: for {lasted} ns, bound {bound}")
 

@@ -11,6 +11,7 @@ from skd_cluster.core.actions import Action, Changed, Claim, Identity, Release, 
 from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.model import (
     NEVER,
+    SECOND,
     DataVersion,
     DropReason,
     Fault,
@@ -22,8 +23,9 @@ from skd_cluster.core.model import (
     nanos,
 )
 from skd_cluster.core.peer import Challenge, PeerLink
+from skd_cluster.core.restarting import RESTART_LEASE, RESTART_WAIT
 from skd_cluster.core.timers import FAR
-from skd_cluster.core.wire import Advert, Dropped
+from skd_cluster.core.wire import Advert, Dropped, Flag
 
 CLUSTER = 7
 QUEUE = 64
@@ -144,9 +146,13 @@ class Node:
     """The epochs in which this node was master, in all its runs."""
     believed_forgery: str = ""
     ruled_at: Nanos = NEVER
-    """When it last said that it is master."""
+    """Until when others may rely on its last word that it is master: later than that if it asked to be waited for."""
     stopped_at: Nanos = NEVER
     """When it was last frozen or killed as the holder of the address, which the kernel keeps for a lease."""
+    leaving: bool = False
+    """Goes away to be started anew as soon as its peer agrees."""
+    left_at: Nanos = NEVER
+    """When it went away for that; its address stays for a while. NEVER: it did not, or has started since."""
     ran: bool = False
     """Whether its loop went round since somebody looked."""
 
@@ -178,7 +184,10 @@ class Node:
         self.address.renew_at = FAR
         if present and not self.address.here(now):
             self.address.until = FAR  # put there by the administrator, without a lease
-        self._perform(self.machine.start(now, present=self.address.here(now), standby=standby), now)
+        resumes = self.left_at != NEVER and self.address.here(now)
+        self.left_at = NEVER
+        present = self.address.here(now)
+        self._perform(self.machine.start(now, present=present, standby=standby, resumes=resumes), now)
         self.step(now)
 
     def sleep(self, now: Nanos, queue_limit: int) -> None:
@@ -193,8 +202,16 @@ class Node:
     def halt(self, now: Nanos) -> None:
         """Be no process any more."""
         self._stopped(now)
-        self.running = self.paused = False
+        self.running = self.paused = self.leaving = False
         self.queue, self.due = [], FAR
+
+    def _leave(self, now: Nanos) -> None:
+        """Go away to be started anew; the kernel keeps the address for the time that takes."""
+        self._perform([Send(copies=2)], now)
+        self.note(self.name, "goes away, its address stays")
+        self.halt(now)
+        self.left_at, self.address.renew_at = now, FAR
+        self.address.until = Nanos(now + RESTART_LEASE * SECOND)
 
     def step(self, now: Nanos, order: Callable[[ElectionMachine], list[Action]] | None = None) -> None:
         """One round of the loop, in the order of the machine's duties and of `processes.elector`."""
@@ -213,6 +230,8 @@ class Node:
         self._check_host(now)
         self.due = min(machine.deadline, self.address.renew_at)
         self.ran = True
+        if self.leaving and machine.may_leave(now):
+            self._leave(now)
 
     def retune(self, now: Nanos, **changes: Any) -> None:
         """Change its settings and reload them; what does not run finds them at its start."""
@@ -271,7 +290,8 @@ class Node:
             digest=NO_DIGEST,
         )
         if word.role is Role.MASTER:
-            self.ruled_at = now
+            restarts = Flag.RESTARTING in word.flags
+            self.ruled_at = max(self.ruled_at, Nanos(now + RESTART_WAIT) if restarts else now)
         password = self.passwords[0]
         self.transmit(self.name, wire.encode(advert, key_of(password)) if self.signed else Sealed(advert, password))
 

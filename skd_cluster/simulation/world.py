@@ -99,7 +99,7 @@ class World(Network):
         node.sleep(self.now, 0 if lossy else QUEUE)
         self.monitor.check()
         self.at(Nanos(self.now + nanos(span)), self._wake_up, node, node.runs)
-        self._watch_lease(node)
+        self.watch_lease(node)
 
     def wake(self, name: str) -> None:
         """End a pause early."""
@@ -109,11 +109,12 @@ class World(Network):
         """Cut the power."""
         self._halt(name, "crashes")
         self.nodes[name].address.drop()
+        self.nodes[name].left_at = NEVER
 
     def kill(self, name: str) -> None:
         """Kill the process: its addresses stay until the kernel's lease is over."""
         self._halt(name, "is killed")
-        self._watch_lease(self.nodes[name])
+        self.watch_lease(self.nodes[name])
 
     def stop(self, name: str) -> None:
         """End it as systemd does."""
@@ -259,7 +260,7 @@ class World(Network):
             node.paused, node.queue_limit = False, QUEUE
             node.step(self.now)
 
-    def _watch_lease(self, node: Node) -> None:
+    def watch_lease(self, node: Node) -> None:
         """Have the world look when the kernel drops the address."""
         ends = min(node.address.until, Nanos(self.now + _LOOK))
         if ends > NEVER:

@@ -18,7 +18,7 @@ from pathlib import Path
 from skd_cluster.adapters.tree import Tree, read_file
 from skd_cluster.core.manifest import compare, digest, pack_manifest, unpack_manifest
 from skd_cluster.core.scope import Scope
-from skd_cluster.core.session import PROTOCOL, Ask, Begin, Commit, Confirm, Decoder, Hello, Message, Put, encode
+from skd_cluster.core.session import PROTOCOL, Ask, Begin, Commit, Confirm, Decoder, Hello, Message, encode, packs
 from tests.labkit import CLUSTER_CONF, CONFIG_TREE, Node, eventually
 from tests.labkit.machine import CLEAN_ENVIRONMENT, NAMESPACES
 
@@ -29,7 +29,7 @@ MASTER = "/usr/local/skudonet/master"
 CHANGING = (
     "openat,creat,write,pwrite64,writev,sendfile,copy_file_range,truncate,ftruncate,fallocate,rename,renameat,renameat2,"
     "link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,symlinkat,mknod,mknodat,chmod,fchmod,fchmodat,chown,fchown,"
-    "lchown,fchownat,utimensat,setxattr,fsetxattr,lsetxattr,fsync,sync"
+    "lchown,fchownat,utimensat,setxattr,fsetxattr,lsetxattr,fsync,syncfs"
 )
 """System calls after which a disk is not as before. Between two of them nothing happens that a kill could spoil."""
 
@@ -132,9 +132,11 @@ class Site:
         ours = self.master.scan().manifest
         theirs = unpack_manifest(held.entries)
         plan = compare(ours, theirs)
-        session.say(Begin(1), *(Put(key, read_file(self.master.path(key))) for key in plan.fetch))
-        entries, found = pack_manifest(plan.entries), digest(plan.applied(theirs))
-        commit = Commit(1, 1, 1, found, entries, list(plan.fetch), list(plan.delete))
+        contents = [(key, plan.entries[key].packed(), read_file(self.master.path(key))) for key in plan.fetch]
+        session.say(Begin(1), *packs(contents))
+        rest = {key: entry for key, entry in plan.entries.items() if key not in plan.fetch}
+        found = digest(plan.applied(theirs))
+        commit = Commit(1, 1, 1, found, pack_manifest(rest), [], list(plan.delete))
         answer = session.ask(commit, skip=1)
         if isinstance(answer, Confirm):
             assert answer.digest == found

@@ -6,10 +6,13 @@ import random
 import shutil
 import socket
 import stat
+import time
+from dataclasses import replace
 
 import pytest
 
 from skd_cluster.adapters import apply as module
+from skd_cluster.adapters import tree as tree_module
 from skd_cluster.adapters.apply import Applier, RefusedError
 from skd_cluster.adapters.history import History
 from skd_cluster.adapters.staging import Staging, staging_parent, sweep
@@ -23,7 +26,8 @@ from tests.fixtures.skudonet_tree import make_tree, rt_tables_text
 class Pair:
     """A master's tree and a peer's, with what lies between them."""
 
-    def __init__(self, folder, *exclude, extras=()):
+    def __init__(self, folder, *exclude, extras=(), packed=True):
+        self.packed = packed
         self.here, self.there = folder / "here", folder / "there"
         for one in (self.here, self.there):
             one.mkdir()
@@ -46,7 +50,10 @@ class Pair:
         self.staging.renew(self.peer.scope.roots())
         for key in plan.fetch:
             with open(self.master.path(key), "rb") as file:
-                self.staging.put(key, file.read())
+                if self.packed:
+                    self.staging.take(key, plan.entries[key], file.read())
+                else:
+                    self.staging.put(key, file.read())
         spoil(self.staging)
         applier = Applier(self.peer, self.staging, self.history.generation(self.generation))
         left = applier.apply(plan.entries, plan.fetch, plan.delete)
@@ -62,9 +69,13 @@ class Pair:
         return self.history.folder / f"{self.generation:010d}" / "tree" / key
 
 
-@pytest.fixture
-def pair(tmp_path):
-    pair = Pair(tmp_path, "*.local")
+@pytest.fixture(params=["packed", "by rsync"])
+def pair(tmp_path, request):
+    return bare_pair(tmp_path, packed=request.param == "packed")
+
+
+def bare_pair(folder, *, packed=True):
+    pair = Pair(folder, "*.local", packed=packed)
     for one in (pair.here, pair.there):
         (one / "config").mkdir()
     return pair
@@ -314,13 +325,14 @@ def test_the_oldest_generations_are_forgotten(pair):
     assert len(os.listdir(pair.history.folder)) == 3
 
 
-def test_random_trees_become_equal(tmp_path):
+@pytest.mark.parametrize("packed", [True, False])
+def test_random_trees_become_equal(tmp_path, packed):
     chance = random.Random(7)
     names = ["a", "b", "c", "b/x", "b/y", "c/x", "c/x/deep"]
     for attempt in range(40):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        pair = Pair(folder)
+        pair = Pair(folder, packed=packed)
         for one in (pair.here, pair.there):
             (one / "config").mkdir()
             for name in names:
@@ -403,3 +415,102 @@ def test_pipes_and_sockets_in_the_way_hold_nothing_up(pair, monkeypatch, ours):
     assert pair.equal
     assert [one.name for one in pair.kept("config/b").iterdir()] == ["kept"]
     assert stat.S_IMODE(pair.kept("config/b").stat().st_mode) == 0o750
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """The keys of the files that were opened to see what is in them."""
+    found = []
+    plain = tree_module.read_content
+    monkeypatch.setattr(tree_module, "read_content", lambda key, *more: found.append(key) or plain(key, *more))
+    return found
+
+
+def one_file(pair, mtime=2_000_000_001):
+    path = pair.here / "config" / "a"
+    path.write_text("new")
+    os.utime(path, ns=(mtime, mtime))
+    (pair.there / "config" / "a").write_text("old")
+    pair.peer.scan()
+
+
+def test_what_was_put_there_from_a_pack_is_not_read_to_know_it(tmp_path, readings):
+    pair = bare_pair(tmp_path)
+    one_file(pair)
+    pair.push()
+    promised = digest(pair.master.scan().manifest)
+    readings.clear()
+    assert digest(pair.peer.scan().manifest) == promised
+    assert readings == []
+
+
+def test_what_could_change_without_its_times_showing_it_is_read(tmp_path, readings):
+    pair = bare_pair(tmp_path)
+    one_file(pair, mtime=time.time_ns() + 1_000_000_000)
+    pair.push()
+    readings.clear()
+    pair.peer.scan()
+    assert readings == ["config/a"]
+
+
+def test_another_file_of_the_same_size_and_age_that_took_its_place_is_read(tmp_path, readings, monkeypatch):
+    pair = bare_pair(tmp_path)
+    one_file(pair)
+    rename = os.rename
+
+    def rename_and_replace(source, target):
+        rename(source, target)
+        other = tmp_path / "other"
+        other.write_text("bad")
+        os.utime(other, ns=(2_000_000_001, 2_000_000_001))
+        rename(other, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename_and_replace)
+        pair.push()
+    readings.clear()
+    pair.peer.scan()
+    assert readings == ["config/a"]
+
+
+@pytest.mark.parametrize("how", ["write", "other", "mode"])
+def test_what_somebody_does_to_it_is_seen(tmp_path, how):
+    """Also when the file is as large, and as old, as the one that was put there."""
+    pair = bare_pair(tmp_path)
+    one_file(pair)
+    pair.push()
+    path = pair.there / "config" / "a"
+    if how == "write":
+        path.write_text("bad")
+    elif how == "mode":
+        path.chmod(0o400)
+    else:
+        other = tmp_path / "other"
+        other.write_text("bad")
+        os.utime(other, ns=(2_000_000_001, 2_000_000_001))
+        other.rename(path)
+    fresh = Tree(pair.peer.roots, pair.peer.scope)
+    assert digest(pair.peer.scan().manifest) == digest(fresh.scan().manifest) != digest(pair.master.scan().manifest)
+
+
+@pytest.mark.parametrize("lie", [{"size": 4}, {"mtime": 7}, {"mode": 0o400}, {"uid": 3}])
+def test_a_file_that_is_not_as_its_entry_says_is_read(tmp_path, readings, lie):
+    pair = bare_pair(tmp_path)
+    one_file(pair)
+    path = pair.here / "config" / "a"
+    entry = pair.master.scan().manifest["config/a"]
+    fresh = Tree(pair.master.roots, pair.master.scope)
+    fresh.placed("config/a", path.stat(), replace(entry, **lie))
+    readings.clear()
+    fresh.scan()
+    assert readings == ["config/a"]
+
+
+def test_a_pack_of_which_a_content_is_not_the_promised_one_changes_nothing(tmp_path):
+    pair = bare_pair(tmp_path)
+    one_file(pair)
+    entry = pair.master.scan().manifest["config/a"]
+    with pytest.raises(RefusedError) as caught:
+        pair.push(spoil=lambda staging: staging.take("config/a", entry, b"bad"))
+    assert caught.value.reason is Refusal.CHANGED
+    assert (pair.there / "config" / "a").read_text() == "old"

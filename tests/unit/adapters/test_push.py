@@ -4,11 +4,11 @@ import pytest
 
 from skd_cluster.adapters.push import MovedError, Push
 from skd_cluster.adapters.tree import Tree
-from skd_cluster.core.manifest import compare
+from skd_cluster.core.manifest import compare, unpack_manifest
 from skd_cluster.core.model import DataVersion
 from skd_cluster.core.replication_actions import Batch
 from skd_cluster.core.scope import Scope
-from skd_cluster.core.session import SMALL_FILES, Begin, Commit, Put
+from skd_cluster.core.session import SMALL_FILES, Begin, Commit, Pack
 
 HANDFUL = 64
 
@@ -40,11 +40,14 @@ def push(tree, count):
 def test_a_small_batch_goes_at_once(tree):
     one = push(tree, 3)
     one.start()
-    begin, *puts, commit = one.session.messages
+    begin, pack, commit = one.session.messages
     assert begin == Begin(1)
-    assert {put.key: put.body for put in puts} == {f"config/f{number}": b"content %d" % number for number in range(3)}
+    found = {key: body for key, _, body in pack.contents()}
+    assert found == {f"config/f{number}": b"content %d" % number for number in range(3)}
+    said = unpack_manifest(pack.entries)
     assert isinstance(commit, Commit)
-    assert set(commit.fetch) == {put.key for put in puts}
+    assert said | unpack_manifest(commit.entries) == one.batch.plan.entries
+    assert (set(commit.entries), commit.fetch) == ({"config"}, [])  # what came with a content is not said again
 
 
 @pytest.mark.parametrize("change", ["other", None])
@@ -63,8 +66,10 @@ def test_of_many_the_one_that_changed_is_left_for_the_peer_to_refuse(tree, tmp_p
     path = tmp_path / "config" / "f7"
     path.unlink() if change is None else path.write_text(change)
     one.start()
-    assert sum(isinstance(message, Put) for message in one.session.messages) == HANDFUL + 1
-    assert Put("config/f7", b"") in one.session.messages
+    packs = [message for message in one.session.messages if isinstance(message, Pack)]
+    found = {key: body for pack in packs for key, _, body in pack.contents()}
+    assert len(found) == HANDFUL + 1
+    assert found["config/f7"] == (b"" if change is None else b"other")
 
 
 def test_very_many_go_by_rsync_when_the_peer_is_ready(tree):

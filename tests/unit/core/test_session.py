@@ -25,6 +25,7 @@ from skd_cluster.core.session import (
     ListKept,
     Message,
     Open,
+    Pack,
     ProtocolError,
     Put,
     Ready,
@@ -34,6 +35,7 @@ from skd_cluster.core.session import (
     Resolve,
     Restore,
     encode,
+    packs,
 )
 
 MESSAGES = [
@@ -44,6 +46,8 @@ MESSAGES = [
     Holds({}, 3, 12, {"config/a": "no permission"}),
     Begin(7),
     Ready("/var/lib/skd-cluster/staging/1/tree"),
+    Pack({"config/a": ["f", 420, 0, 0, "ab", 2, 5], "config/b": ["f", 384, 0, 0, "", 0, 5]}, [3, 0], b"\0\xff\n"),
+    Pack({}, []),
     Put("config/two\nlines", b"\0\xff\n"),
     Put("config/empty"),
     Put("config/large", b"end", 1 << 20),
@@ -72,6 +76,29 @@ def test_there_and_back(message):
 
 def test_every_message_is_among_those_above():
     assert {type(one) for one in MESSAGES} == set(get_args(Message))
+
+
+CONTENTS = st.dictionaries(st.text(), st.binary(max_size=3000), max_size=300)
+
+
+@given(CONTENTS)
+def test_what_goes_in_packs_comes_out_again(contents):
+    given = [(key, ["f", len(key)], body) for key, body in contents.items()]
+    found = list(packs(given))
+    assert [one for pack in found for one in pack.contents()] == given
+    assert all(0 < len(pack.sizes) <= 128 for pack in found)
+
+
+def test_a_pack_is_full_at_128_contents_or_a_quarter_of_a_megabyte():
+    assert [len(pack.sizes) for pack in packs((str(one), [], b"") for one in range(257))] == [128, 128, 1]
+    large = b"x" * (1 << 17)
+    assert [len(pack.sizes) for pack in packs((str(one), [], large) for one in range(5))] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("sizes", [[], [1], [3], [4, -1], [2, 0], [1, 1, 1]])
+def test_a_pack_whose_sizes_are_not_those_of_its_contents(sizes):
+    with pytest.raises(ValueError, match="sizes"):
+        list(Pack({"a": [], "b": []}, sizes, b"xyz").contents())
 
 
 def test_byte_by_byte_and_all_at_once():

@@ -30,6 +30,7 @@ from skd_cluster.core.session import (
     Refusal,
     Refused,
     encode,
+    packs,
 )
 from skd_cluster.processes.receiver import Receiver, serve
 
@@ -68,11 +69,12 @@ class Side:
         ours = self.master.scan().manifest
         theirs = unpack_manifest(self.receiver.answer(Ask()).entries)
         plan = compare(ours, theirs)
-        facts = {"digest": digest(plan.applied(theirs)), "entries": pack_manifest(plan.entries)} | changed
+        rest = {key: entry for key, entry in plan.entries.items() if key not in plan.fetch}
+        facts = {"digest": digest(plan.applied(theirs)), "entries": pack_manifest(rest)} | changed
         return [
             Begin(epoch),
-            *(Put(key, read_file(self.master.path(key))) for key in plan.fetch),
-            Commit(epoch, epoch, generation, fetch=list(plan.fetch), delete=list(plan.delete), **facts),
+            *packs((key, plan.entries[key].packed(), read_file(self.master.path(key))) for key in plan.fetch),
+            Commit(epoch, epoch, generation, fetch=[], delete=list(plan.delete), **facts),
         ]
 
     def push(self, **more):

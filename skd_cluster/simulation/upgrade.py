@@ -1,0 +1,31 @@
+"""A node's service is started anew, as an upgrade of its package does."""
+
+from skd_cluster.core.model import Nanos, Role, nanos
+from skd_cluster.simulation.node import Node
+from skd_cluster.simulation.world import World
+
+_AGREEMENT = 3
+"""Intervals for the peer to agree."""
+
+
+def upgrade(world: World, name: str, span: float) -> None:
+    """Stop a node that runs, and start it so many seconds later. A master keeps its address if its peer agrees to wait."""
+    node = world.nodes[name]
+    if not node.active:
+        return
+    world.note(name, f"is to be started anew, for {span:g} s")
+    world.at(Nanos(world.now + nanos(span)), world.restart, name)
+    if node.role is not Role.MASTER:
+        world.stop(name)
+        return
+    node.leaving = True
+    world.order(name, lambda node: node.machine.restart(world.now))
+    patience = min(Nanos(_AGREEMENT * node.identity.interval), nanos(span))
+    world.at(Nanos(world.now + patience), _give_up, world, node, node.runs)
+
+
+def _give_up(world: World, node: Node, run: int) -> None:
+    """Leave for good if the peer did not agree."""
+    if node.runs == run and node.leaving:
+        world.stop(node.name)
+    world.watch_lease(node)
