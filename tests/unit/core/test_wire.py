@@ -224,7 +224,7 @@ def test_impossible_values_are_malformed_even_when_signed(at: int, value: bytes)
 
 
 def test_unknown_flags_are_ignored() -> None:
-    body = PACKET[:15] + b"\xc1" + PACKET[16:-32]
+    body = PACKET[:15] + b"\x81" + PACKET[16:-32]
     assert decode(signed(body)) == ADVERT
 
 
