@@ -20,7 +20,7 @@ from skd_cluster.adapters.netlink import open_netlink
 from skd_cluster.config.floating import floating_addresses
 from skd_cluster.config.schema import Config
 from skd_cluster.core.frames import Arp, arp_request
-from skd_cluster.core.model import IPAddress, nanos
+from skd_cluster.core.model import IPAddress, Nanos, nanos, seconds
 from skd_cluster.core.nftables import Packet, blocked
 
 _PATIENCE = nanos(5)
@@ -103,7 +103,7 @@ def _probe(interface: str, index: int, mac: bytes, wanted: Iterable[IPv4Address]
         sockets.attach(interface, index)
         began = monotonic()
         sent = 0
-        while (passed := _passed(began)) < _LISTEN:
+        while (passed := seconds(Nanos(monotonic() - began))) < _LISTEN:
             if sent < len(_PROBES) and passed >= _PROBES[sent]:
                 sent += 1
                 for address in some:
@@ -114,11 +114,6 @@ def _probe(interface: str, index: int, mac: bytes, wanted: Iterable[IPv4Address]
                     yield heard
     finally:
         sockets.close()
-
-
-def _passed(began: int) -> float:
-    """Return how long ago an instant was."""
-    return (monotonic() - began) / 1e9
 
 
 def _flags(name: str) -> tuple[bool, bool]:

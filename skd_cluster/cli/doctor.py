@@ -3,24 +3,18 @@
 import argparse
 import json
 import os
-import secrets
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
-from skd_cluster.adapters.clock import wall
-from skd_cluster.adapters.conversation import Conversation, NoAnswerError
+from skd_cluster.cli.peer import Peer, examine_peer, fresh_nonce
 from skd_cluster.config.load import load
-from skd_cluster.config.schema import Config
 from skd_cluster.core.diagnosis import Finding, State, diagnose, worst
-from skd_cluster.core.diagnosis_facts import NodeFacts, unpack
+from skd_cluster.core.diagnosis_facts import unpack
 from skd_cluster.core.diagnosis_rules import RULES
-from skd_cluster.core.model import ExitCode, nanos
-from skd_cluster.core.session import Examine, Examined
+from skd_cluster.core.model import ExitCode
 from skd_cluster.processes.examiner import examine
 
-_PATIENCE = nanos(40)
-_NONCE = 16
 _WORDS = {State.OK: "ok", State.WARNING: "WARNING", State.PROBLEM: "PROBLEM", State.NOT_APPLICABLE: "-"}
 
 
@@ -41,8 +35,8 @@ def run(args: argparse.Namespace) -> ExitCode:
     if os.geteuid() != 0:
         _refuse(args, "only root may look at everything")
         return ExitCode.FAILED
-    nonce = secrets.token_hex(_NONCE)
-    peer = _Peer() if args.local else _ask_peer(config, args, nonce)
+    nonce = fresh_nonce()
+    peer = Peer() if args.local else examine_peer(args.config, nonce)
     ours = unpack(examine(config, loaded, args.config, nonce, back=False))
     ours = replace(ours, there=ours.there if args.local else peer.silence)
     findings = diagnose(RULES, ours, peer.facts)
@@ -52,35 +46,6 @@ def run(args: argparse.Namespace) -> ExitCode:
         )
     _print(args, findings)
     return ExitCode.FAILED if worst(findings) is State.PROBLEM else ExitCode.OK
-
-
-@dataclass(frozen=True, slots=True)
-class _Peer:
-    """What came of asking: its facts; why there is no login; or why one that let us in does not answer."""
-
-    facts: NodeFacts | None = None
-    silence: str = ""
-    mute: str = ""
-
-
-def _ask_peer(config: Config, args: argparse.Namespace, nonce: str) -> _Peer:
-    with Conversation(config, args.config) as conversation:
-        try:
-            conversation.hello()  # whose service may be down: it answers all the same
-        except NoAnswerError as error:
-            return _Peer(silence=str(error))
-        try:
-            sent = wall()
-            (said,) = conversation.exchange([Examine(nonce)], 1, _PATIENCE)
-            heard = wall()
-        except NoAnswerError as error:
-            return _Peer(mute=str(error))
-    if not isinstance(said, Examined):
-        return _Peer(mute=getattr(said, "text", "the peer does not know this question"))
-    # As NTP does: what the two ways took is on both sides of the difference.
-    offset = ((said.asked - sent) + (said.answered - heard)) / 2
-    exact = abs((heard - sent) - (said.answered - said.asked)) / 2
-    return _Peer(replace(unpack(said.facts), offset=[offset, exact]))
 
 
 def _refuse(args: argparse.Namespace, text: str) -> None:

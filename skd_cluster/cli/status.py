@@ -68,6 +68,8 @@ def render(found: dict[str, Any]) -> Iterator[str]:
         yield f"{label:<10} {one['address']} on {one['interface']}: {held}"
     yield f"peer       {_peer(found['peer'])}"
     yield f"copying    {_replication(found)}"
+    if found["role"] in ("master", "backup"):
+        yield f"takeover   {_ready(found)}"
     for index, one in enumerate(found["checks"]):
         state = "healthy" if one["healthy"] else f"FAILED: {one['detail']}"
         yield f"{'checks' if index == 0 else '':<10} {one['name']}: {state}"
@@ -87,6 +89,18 @@ def _peer(peer: dict[str, Any]) -> str:
         return f"{peer['address']} {last}"
     both = "both hear each other" if peer["heard"] else "it does NOT hear this node"
     return f"{peer['address']} is {str(peer['role']).upper()}, version {peer['version']}; {both}"
+
+
+def _ready(found: dict[str, Any]) -> str:
+    """Return whether the one that is not master could be it now."""
+    ready = found["ready"]
+    who = found["peer"]["address"] if found["role"] == "master" else "this node"
+    if not ready["ok"]:
+        return f"{who} could NOT take over: {'; '.join(ready['obstacles'])}"
+    times = [
+        f"{seconds * 1000:.0f} ms ({why.replace('_', ' ')})" for why, seconds in sorted(ready["takeovers"].items())
+    ]
+    return f"{who} could take over now" + (f"; the last ones took {', '.join(times)}" if times else "")
 
 
 def _replication(found: dict[str, Any]) -> str:

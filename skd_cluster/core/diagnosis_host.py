@@ -31,6 +31,8 @@ def _service(node: NodeFacts) -> Iterator[Verdict]:
     state, result = node.unit.get("ActiveState", ""), node.unit.get("Result", "")
     if node.status:
         yield ok(f"answers: this node is {node.status.get('role', '?')}")
+    elif node.setting("enable_cluster") == "false":
+        yield beside(f'switched off: enable_cluster="false" in {node.config}')
     elif node.unit.get("ExecMainStatus") == "78":
         yield problem("it does not start: the configuration was refused", f"skd-cluster check --config {node.config}")
     else:

@@ -17,6 +17,9 @@ EQUAL = (
 SIMILAR = ("advert_interval", "dead_ratio", "detection", "vip_lease", "exclude", "max_delete", "witness")
 """Keys that should be the same: what differs works, and surprises."""
 
+_RELOADED = {"cluster_ip", "floating", "replicate", *SIMILAR}
+"""Of these, what a reload puts in force."""
+
 _CLOCK_OFF, _CLOCK_WRONG = 2.0, 60.0
 """Seconds. The election looks at no clock; logs, certificates and the product's sessions do."""
 
@@ -35,9 +38,10 @@ _SSH = (
 
 def written(node: NodeFacts, key: str, value: str) -> str:
     """Return the command that writes a key into a node's file, in place of what it has."""
+    verb = "reload" if key in _RELOADED else "restart"
     if not re.fullmatch(r"[A-Za-z0-9_.:/@,*= >-]+", value):
-        return f"edit ${key} in {node.config}, then systemctl restart {_SERVICE}"
-    return f"{_without(node, key)} && printf '\\n%s\\n' '${key}=\"{value}\";' >> {node.config} && systemctl restart {_SERVICE}"
+        return f"edit ${key} in {node.config}, then systemctl {verb} {_SERVICE}"
+    return f"{_without(node, key)} && printf '\\n%s\\n' '${key}=\"{value}\";' >> {node.config} && systemctl {verb} {_SERVICE}"
 
 
 def _without(node: NodeFacts, key: str) -> str:
@@ -149,14 +153,14 @@ def _mirror(ours: NodeFacts, theirs: NodeFacts) -> Iterator[Verdict]:
     if ours.password and theirs.password and ours.password != theirs.password:
         words = f"the passwords of {ours.node} and {theirs.node} are different"
         found.append(
-            problem(words, f"edit $password in {theirs.config}, then systemctl restart {_SERVICE}", theirs.node)
+            problem(words, f"edit $password in {theirs.config}, then systemctl reload {_SERVICE}", theirs.node)
         )
     wrong = {"exclude"} if ours.excluded or theirs.excluded else set()  # then that is said elsewhere
     for key in SIMILAR:
         a, b = ours.setting(key), theirs.setting(key)
         if a != b and key not in wrong:
             words = f"${key} is {a or 'empty'} on {ours.node} and {b or 'empty'} on {theirs.node}"
-            found.append(warning(words, written(theirs, key, a).replace(" restart ", " reload "), theirs.node))
+            found.append(warning(words, written(theirs, key, a), theirs.node))
     yield from found or [ok("the two configurations mirror each other, the passwords are the same")]
 
 
@@ -177,7 +181,7 @@ def _roles(ours: NodeFacts, theirs: NodeFacts) -> Iterator[Verdict]:
         yield beside("not both services answer")
     elif roles.count("master") == 2:
         words = "both nodes are master: they do not hear each other"
-        yield problem(words, f"tcpdump -ni {ours.interface} udp port {ours.setting('udp_port')}; skd-cluster why")
+        yield problem(words, f"tcpdump -ni {ours.interface} udp port {ours.setting('udp_port')}; nft list ruleset")
     elif "master" not in roles:
         yield problem(f"neither node is master: {' and '.join(roles)}", "skd-cluster online; skd-cluster status")
     else:

@@ -22,6 +22,7 @@ class HookTotals:
     total: float = 0.0
     failures: int = 0
     last: str = ""
+    last_seconds: float = 0.0
 
     def with_run(self, outcome: Outcome, took: Nanos) -> "HookTotals":
         """Return the totals after one more run. One that a newer role ended is no failure; a missing one no run."""
@@ -30,7 +31,8 @@ class HookTotals:
         counted = Histogram(HOOK_BOUNDS, list(self.counts), self.total)
         counted.observe(seconds(took))
         failed = outcome in (Outcome.FAILED, Outcome.TIMEOUT)
-        return HookTotals(tuple(counted.counts), counted.total, self.failures + failed, outcome.value)
+        lasted = round(seconds(took), 3)
+        return HookTotals(tuple(counted.counts), counted.total, self.failures + failed, outcome.value, lasted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class Snapshot:
     failovers: Mapping[tuple[str, str], int] = field(default_factory=dict)
     takeover_counts: tuple[int, ...] = (0,) * (len(TAKEOVER_BOUNDS) + 1)
     takeover_total: float = 0.0
+    takeovers: Mapping[str, float] = field(default_factory=dict)
+    """How long the last one took, in seconds, by its reason."""
     reload_ok: bool = True
     reload_note: str = ""
     metrics_error: str = ""
@@ -184,12 +188,14 @@ class Snapshot:
     def with_role(self, change: RoleChange) -> "Snapshot":
         """Count a change of role. The first decision after a start is no failover."""
         counts, total, failovers = self.takeover_counts, self.takeover_total, dict(self.failovers)
+        takeovers = dict(self.takeovers)
         if change.old != change.new and Role.INIT not in (change.old, change.new):
             label = (Role(change.new).word, change.reason)
             failovers[label] = failovers.get(label, 0) + 1
         if change.new == Role.MASTER and change.reason in (Reason.PEER_SILENT, Reason.PEER_RESIGNED):
             takeover = Histogram(TAKEOVER_BOUNDS, list(counts), total)
             takeover.observe((change.silent + change.took) / SECOND)
+            takeovers[change.reason] = round((change.silent + change.took) / SECOND, 4)
             counts, total = tuple(takeover.counts), takeover.total
         return replace(
             self,
@@ -197,6 +203,7 @@ class Snapshot:
             failovers=failovers,
             takeover_counts=counts,
             takeover_total=total,
+            takeovers=takeovers,
         )
 
 
@@ -235,7 +242,8 @@ def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
         "checks": [{"name": one.name, "healthy": one.healthy, "detail": one.detail} for one in snapshot.checks],
         "faults": [] if report is None else [{"fault": one[0], "detail": one[1]} for one in report.faults],
         "hooks": {
-            hook.value: {"last": one.last, "failures": one.failures} for hook, one in sorted(snapshot.hooks.items())
+            hook.value: {"last": one.last, "last_seconds": one.last_seconds, "failures": one.failures}
+            for hook, one in sorted(snapshot.hooks.items())
         },
         "elector": {
             "fresh": snapshot.fresh(now),

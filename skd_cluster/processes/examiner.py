@@ -64,6 +64,7 @@ def _itself(config: Config, loaded: Loaded, path: Path, nonce: str) -> dict[str,
     listen = config.metrics_listen
     settings = {key: _text(loaded, key) for key in _SHOWN}
     settings |= {"local_ip": str(config.local_ip), "remote_ip": str(config.remote_ip)}
+    settings["enable_cluster"] = str(config.enable_cluster).lower()
     settings["metrics_listen"] = "off" if listen is None else f"{listen[0]}:{listen[1]}"
     return {
         "node": socket.gethostname(),

@@ -8,6 +8,7 @@ from skd_cluster.adapters.clock import wall
 from skd_cluster.adapters.control import Client, ControlServer
 from skd_cluster.core.messages import Command, CommandResult, Data, Note
 from skd_cluster.core.model import MILLISECOND, Nanos, Role, nanos
+from skd_cluster.core.readiness import obstacles, peer_name, readiness
 from skd_cluster.core.status import Applied, Board, Snapshot, status
 from skd_cluster.processes.loop import Loop
 from skd_cluster.processes.supervisor_holdings import Holdings
@@ -157,9 +158,7 @@ class Desk:
     def _command(self, client: Client, asked: Answer, now: Nanos) -> None:
         verb = str(asked["verb"])
         if asked.get("dry_run"):
-            obstacle = obstacles(self._board.now, now)
-            ok = {"ok": True, "text": f"{_peer_name(self._board.now)} would become master"}
-            self._answer(client, _failure("; ".join(obstacle)) if obstacle else ok, now)
+            self._answer(client, _rehearsed(self._board.now, now), now)
             return
         self._ident += 1
         if not self._service.command(Command(verb, self._ident, force=bool(asked.get("force")))):
@@ -195,7 +194,9 @@ class Desk:
         self._waits = {ident: wait for ident, wait in self._waits.items() if wait.client is not client}
 
     def _status(self, _asked: Answer, now: Nanos) -> Answer:
-        return {"ok": True, "text": "", "status": status(self._board.now, now, wall())}
+        snapshot = self._board.now
+        told = {**status(snapshot, now, wall()), "ready": readiness(snapshot, now)}
+        return {"ok": True, "text": "", "status": told}
 
     def _fence(self, _asked: Answer, _now: Nanos) -> Answer:
         snapshot = self._board.now
@@ -230,25 +231,12 @@ def _failure(text: str) -> Answer:
     return {"ok": False, "text": text}
 
 
-def _peer_name(snapshot: Snapshot) -> str:
-    return str(snapshot.peer.get("address") or snapshot.remote_ip)
-
-
-def obstacles(snapshot: Snapshot, now: Nanos) -> list[str]:
-    """Return what speaks against handing mastership over now."""
-    peer, name = snapshot.peer, _peer_name(snapshot)
-    found = []
-    if not snapshot.fresh(now):
-        found.append("the elector does not report")
-    if snapshot.role is not Role.MASTER:
-        found.append(f"{snapshot.node} is {snapshot.role.word}, not master")
-    if not peer.get("alive"):
-        found.append(f"{name} is not heard")
-    elif peer.get("role") != Role.BACKUP:
-        found.append(f"{name} is {Role(peer['role']).word}, not backup")
-    if not snapshot.in_sync:
-        found.append(f"{name} does not have the newest configuration")
-    return found
+def _rehearsed(snapshot: Snapshot, now: Nanos) -> Answer:
+    """Say what a failover would meet."""
+    found = [] if snapshot.role is Role.MASTER else [f"{snapshot.node} is {snapshot.role.word}, not master"]
+    found += obstacles(snapshot, now)
+    text = "; ".join(found) or f"{peer_name(snapshot)} would become master"
+    return {"ok": not found, "text": text, "obstacles": found}
 
 
 def _done(wait: _Wait, snapshot: Snapshot, now: Nanos) -> str:
@@ -258,7 +246,7 @@ def _done(wait: _Wait, snapshot: Snapshot, now: Nanos) -> str:
         there = bool(snapshot.peer.get("alive")) and snapshot.peer.get("role") == Role.MASTER
         took = (now - wait.asked) // MILLISECOND
         moved = role is not Role.MASTER and there
-        return f"{node} is {role.word} now, {_peer_name(snapshot)} is master after {took} ms" if moved else ""
+        return f"{node} is {role.word} now, {peer_name(snapshot)} is master after {took} ms" if moved else ""
     if wait.verb == "standby":
         return f"{node} is in standby" if role is Role.STANDBY else ""
     return f"{node} is {role.word}" if role not in (Role.STANDBY, Role.INIT) else ""
@@ -269,5 +257,5 @@ def _late(wait: _Wait, snapshot: Snapshot) -> str:
     if not wait.accepted:
         return f"the elector did not answer within {limit} s"
     if wait.verb == "failover" and role is not Role.MASTER:
-        return f"{node} is {role.word} now, but {_peer_name(snapshot)} is not master after {limit} s"
+        return f"{node} is {role.word} now, but {peer_name(snapshot)} is not master after {limit} s"
     return f"{node} is still {role.word} after {limit} s"

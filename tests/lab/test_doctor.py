@@ -44,7 +44,7 @@ def wrong(node: Node, item: str = "") -> list[dict[str, Any]]:
 def obey(finding: dict[str, Any], *nodes: Node) -> None:
     """Type what a finding says, where it says. No systemd runs here: what would restart the service is left out."""
     node = next(one for one in nodes if finding["node"] in (one.name, one.address))
-    node.run(finding["remedy"].partition(" && systemctl ")[0])
+    node.run(finding["remedy"].partition(" && systemctl ")[0].partition(" && networkctl ")[0])
 
 
 def test_healthy_pair_has_no_problem_and_both_nodes_are_looked_at(pair: tuple[Node, Node]) -> None:
@@ -193,3 +193,24 @@ def test_refused_configuration_is_78_and_one_node_can_be_looked_at_alone(pair: t
     done = lb1.run(["skd-cluster", "doctor"], check=False)
     assert (done.returncode, done.stdout) == (78, "")
     assert "cluster_id" in done.stderr
+
+
+def test_others_who_manage_the_network_are_told_as_their_own_files_say(pair: tuple[Node, Node]) -> None:
+    """No networkd runs here: its files are as it leaves them for a link that it manages."""
+    lb1, _ = pair
+    index = lb1.run("ip -o link show eth0").stdout.partition(":")[0]
+    lb1.write(
+        f"/run/systemd/netif/links/{index}", "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/lan.network\n"
+    )
+    lb1.write(
+        "/etc/systemd/network/lan.network",
+        "[Match]\nName=eth0\n[Network]\nAddress=10.77.0.1/24\n[Network]\nDNS=a\nDNS=b\n",
+    )
+    lb1.write("/etc/cloud/cloud.cfg", "users: []\n")
+    lb1.run("mkdir -p /etc/cloud/cloud.cfg.d")
+
+    told = wrong(lb1, "managers")
+    assert [one["evidence"].partition(" ")[0] for one in told] == ["a", "a", "cloud-init"]
+    for one in told:
+        obey(one, lb1)
+    assert wrong(lb1, "managers") == []

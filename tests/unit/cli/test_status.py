@@ -10,6 +10,7 @@ from skd_cluster.cli.main import main
 from skd_cluster.cli.status import render
 from skd_cluster.core.checks import CheckState
 from skd_cluster.core.model import Nanos, Role
+from skd_cluster.core.readiness import readiness
 from skd_cluster.core.status import Snapshot, status
 from tests.fakes.supervised import Node, eventually, replicated, report
 
@@ -18,7 +19,8 @@ FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
 
 def lines(snapshot):
     now = snapshot.elector.at + 1000 if snapshot.elector else 0
-    return list(render(status(snapshot, Nanos(now), 1.7e9)))
+    ready = readiness(snapshot, Nanos(now))
+    return list(render({**status(snapshot, Nanos(now), 1.7e9), "ready": ready}))
 
 
 def test_a_master_that_is_well():
@@ -31,7 +33,20 @@ def test_a_master_that_is_well():
     ]
     assert found[3] == "peer       192.0.2.2 is BACKUP, version 3.0.0; both hear each other"
     assert found[4].startswith("copying    in sync; sent: last 2023-11-1")
-    assert len(found) == 6
+    assert found[5] == "takeover   192.0.2.2 could take over now"
+    assert len(found) == 7
+
+
+def test_takeover_in_one_line_on_either_node():
+    slow = replace(FIRST, elector=report(Role.MASTER), takeovers={"peer_silent": 0.31, "peer_resigned": 0.002})
+    assert "takeover   192.0.2.2 could NOT take over: 192.0.2.2 does not have the newest configuration" in lines(slow)
+    ready = replace(slow, replication=replicated())
+    assert (
+        "takeover   192.0.2.2 could take over now; the last ones took 2 ms (peer resigned), 310 ms (peer silent)"
+        in lines(ready)
+    )
+    backup = replace(FIRST, elector=report(Role.BACKUP))
+    assert any(one.startswith("takeover   this node could") for one in lines(backup))
 
 
 def test_problems_come_first():

@@ -168,6 +168,12 @@ ONE_FAULT: tuple[tuple[dict[str, Any], str, str, str], ...] = (
     ({"metrics": "Address already in use"}, "metrics", "warning", "ss -ltnp 'sport = :9869'"),
     ({"prompt": []}, "prompt", "warning", "/etc/profile.d/skd-prompt.sh"),
     ({"leftovers": [["ucarp runs", "pkill -x ucarp"]]}, "leftovers", "problem", "ucarp runs"),
+    ({"unit": {"LoadState": "loaded", "UnitFileState": "enabled", "NeedDaemonReload": "yes"}}, "unit", "warning",
+     "systemctl daemon-reload"),
+    ({"unit": {"LoadState": "loaded", "UnitFileState": "enabled", "Type": "simple"}}, "unit", "warning", "Type=simple"),
+    ({"status": STATUS | {"problems": ["the last up hook: failed", "else"]}}, "service", "problem", "the last up hook: failed"),
+    ({"realtime_runtime": 10}, "real-time", "warning", "may run 10 of 1000000 us"),
+    ({"settings": SETTINGS | {"exclude": "--exclude 'x'"}}, "mirror", "warning", "systemctl reload"),
     ({"late": ["the firewall"]}, "complete", "warning", "the firewall"),
 )  # fmt: skip
 
@@ -223,6 +229,50 @@ def test_facts_survive_the_wire_and_nonsense_harms_nobody() -> None:
     )
     told = diagnose(RULES, healthy(), strange)
     assert any("not understood" in one.evidence for one in told)
+
+
+def test_conflicts_that_wait_are_told() -> None:
+    ours = healthy(status=healthy().status | {"conflicts": [{"name": "split-1", "node": "lb2"}]})
+    assert found(ours, healthy(2)) == [("replication", "lb1", "warning", "conflict split-1 waits on lb2")]
+
+
+def test_value_that_no_shell_should_see_is_left_to_an_editor() -> None:
+    ours = healthy(settings=healthy().settings | {"exclude": "--exclude 'x'", "cluster_ip": "`id`"})
+    told = [one.remedy for one in diagnose(RULES, ours, healthy(2)) if one.item == "mirror"]
+    assert told == [
+        "edit $cluster_ip in /etc/c.conf, then systemctl reload skudonet-ce-cluster",
+        "edit $exclude in /etc/c.conf, then systemctl reload skudonet-ce-cluster",
+    ]
+
+
+def state_of(item: str, *nodes: NodeFacts) -> list[tuple[State, str]]:
+    """What is said of one item."""
+    ours, theirs = (*nodes, healthy(2))[:2]
+    return [(one.state, one.evidence) for one in diagnose(RULES, ours, theirs) if one.item == item]
+
+
+def test_what_does_not_concern_a_node_is_said_to_be_so() -> None:
+    nobody = healthy(status=healthy().status | {"role": "backup"}, word="backup", addresses=healthy().addresses[:1])
+    assert state_of("roles", nobody)[0] == (State.PROBLEM, "neither node is master: backup and backup")
+    assert state_of("floating-addresses", nobody)[0][0] is State.NOT_APPLICABLE
+    assert state_of("clock", healthy(), healthy(2, offset=[]))[0][0] is State.NOT_APPLICABLE
+    assert state_of("multicast", healthy(group="224.0.0.18", joined=["224.0.0.18"]))[0][0] is State.OK
+    assert state_of("service", healthy(settings={"enable_cluster": "false"}, status={}))[0][0] is State.NOT_APPLICABLE
+    assert state_of("metrics", healthy(settings={"metrics_listen": "off"}))[0][0] is State.NOT_APPLICABLE
+    assert state_of("managers", healthy(network_manager=["eth9"], dhcp=["eth9"]))[0][0] is State.OK
+    secondary = [["192.0.2.1", 24, "eth0", True], ["192.0.2.99", 24, "eth0", False]]
+    assert state_of("kernel", healthy(addresses=secondary))[0][0] is State.OK
+    both = healthy(sysctl={"promote_secondaries": "1"}, addresses=[["192.0.2.1", 24, "eth0", True], VIP_FIRST])
+    assert state_of("kernel", both)[0][0] is State.OK
+
+
+VIP_FIRST = [*VIP, False]
+
+
+@pytest.mark.parametrize("document", ["", "<!-- rules: made by skd_cluster.core.diagnosis_rules, do not edit -->"])
+def test_manual_without_its_marks_is_refused(document: str) -> None:
+    with pytest.raises(ValueError, match="not in the document"):
+        with_table(document)
 
 
 def test_unknown_is_no_fault() -> None:

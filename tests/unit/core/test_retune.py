@@ -1,14 +1,16 @@
 """Other settings while it runs: nobody's role changes by that, and no packet comes later than the peer was told."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from skd_cluster.core.actions import Send
 from skd_cluster.core.addresses import AddressKeeper, Announce, Put
-from skd_cluster.core.model import Nanos, Role, Vip, nanos
+from skd_cluster.core.model import DropReason, Nanos, Role, Vip, nanos
 from skd_cluster.core.neighbours import Neighbourhood
-from skd_cluster.core.wire import Flag
+from skd_cluster.core.peer import PeerLink
+from skd_cluster.core.wire import Dropped, Flag
 from tests.unit.core.machines import HIGHER, LOWER, NOW, advert, backup, master
 from tests.unit.core.test_neighbours import GATEWAY, OTHER, at
 
@@ -102,6 +104,24 @@ def test_what_other_witnesses_say_is_waited_for(answered: bool) -> None:  # noqa
         around.echoed(OTHER, at(1.5))
     assert around.witnessed(at(1.8))
     assert around.witnessed(at(1.9)) is answered
+
+
+def test_same_witnesses_are_asked_on_in_their_pace() -> None:
+    around = Neighbourhood((OTHER,), ())
+    around.start(at(0))
+    around.on_timer(at(0))
+    around.retune((OTHER,), (GATEWAY,), at(0.1))
+    assert (around.deadline, around.gateways) == (at(0.2), (GATEWAY,))
+
+
+def test_packet_of_before_is_dropped_whatever_paths_there_are_now() -> None:
+    link = PeerLink(ip_address("10.0.0.1"), ip_address("10.0.0.2"), b"o" * 16)
+    link.next_counter(NOW)
+    said = advert(echo_session=b"o" * 16, echo_counter=1)
+    assert link.judge(said, NOW, 1) is said
+    link.forget_paths()
+    assert link.judge(said, NOW, 1) == Dropped(DropReason.DUPLICATE)
+    assert link.judge(said, NOW, 1) == Dropped(DropReason.REPLAYED)
 
 
 def test_no_witness_before_is_none_with_another_one() -> None:
