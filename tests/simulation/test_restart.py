@@ -4,6 +4,7 @@ import pytest
 
 from skd_cluster.core.model import Reason, Role, nanos, seconds
 from skd_cluster.core.restarting import RESTART_LEASE
+from skd_cluster.core.wire import Flag
 from skd_cluster.simulation.network import BEGIN
 from skd_cluster.simulation.node import Setup
 from skd_cluster.simulation.upgrade import upgrade
@@ -106,3 +107,30 @@ def test_a_backup_asks_nobody_to_wait():
     world.monitor.require_roles(Role.MASTER, Role.BACKUP)
     assert world.b.left_at == 0
     assert world.now > BEGIN
+
+
+def test_one_that_is_back_and_dies_then_is_missed_as_ever():
+    world = upgraded(World(), 1.0).run(1.3)
+    assert world.a.reasons[-1] is Reason.RESTARTED
+    world.crash("a")
+    world.run(0.7)
+    assert world.b.role is Role.MASTER
+
+
+def test_one_that_stays_out_says_so_and_its_peer_waits_its_patience_only():
+    world = upgraded(World(), 1.0).run(0.5)
+    world.start("a", standby=True)
+    world.run(0.7)
+    world.monitor.require_roles(Role.STANDBY, Role.MASTER)
+
+
+def test_a_master_that_has_given_up_asks_nobody_any_more():
+    world = World()
+    world.a.machine.restart(world.now)
+    world.standby("a")
+    world.online("a")
+    world.run(5)
+    world.failover("b")
+    world.run(1)
+    assert world.a.role is Role.MASTER
+    assert Flag.RESTARTING not in world.a.machine.word(world.now, paced=True).flags
