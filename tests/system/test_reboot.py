@@ -1,5 +1,7 @@
 """Boots: of either node, of both at once, in order and by the power switch."""
 
+import time
+
 import pytest
 
 from tests.labkit import CONFIG_TREE, eventually
@@ -27,6 +29,21 @@ class TestOneNode:
         assert floating_on(pair.lb1) == []
         assert floating_on(pair.lb2) == list(FLOATING)
         assert pair.lb1.run("systemctl --failed --no-legend").stdout == ""
+
+    def test_a_product_that_is_slow_to_stop_does_not_keep_the_address_here(self, pair: Appliances) -> None:
+        """At a shutdown the addresses go first, to where farms are started, and only then do the farms here end."""
+        pair.lb1.write("/usr/local/skudonet/slow", "4")
+        farms_here = lambda: "nftlb" in pair.lb1.run("ps -ef", check=False).stdout  # noqa: E731
+        eventually(farms_here, within=10, what="farms run on the master")
+        began = time.monotonic()
+        pair.lb1.run("systemctl --no-block reboot")
+        eventually(lambda: pair.lb2.role() == "master", within=8, what="lb2 takes over")
+        took = time.monotonic() - began
+        print(f"reboot of a master whose product takes 4 s to stop: handed over after {took:.1f} s")
+        pair.lb1.wait_off()
+        pair.lb1.boot()
+        pair.lb1.run("rm -f /usr/local/skudonet/slow")
+        assert took < 2.5, "the farms ended before the addresses went"
 
     def test_reboot_of_the_backup_is_not_noticed(self, pair: Appliances) -> None:
         with pair.client.probe(CLUSTER) as probe:
