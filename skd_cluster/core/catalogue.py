@@ -68,6 +68,9 @@ The address of that file does not move with the master until the file is right. 
 web interface of the master, or remove the file if it is left over.""",
         "command": "Somebody with root on this node asked for it.",
         "applied": "Files were replaced by the master's. What they were before: skd-cluster history",
+        "gate_refused": """\
+Somebody logged in with the key that `skd-cluster pair` made and wanted something else than to replicate. If it was not you who
+tried the key by hand, it is in wrong hands: skd-cluster pair --remove, find out how it left the other node, and pair again.""",
         "conflict": """\
 Both nodes were changed while they did not see each other, or this backup was changed by hand. Nothing is lost: look at it
 with skd-cluster history show NAME, put back what is needed with skd-cluster history restore NAME [PATH...] on the master,
