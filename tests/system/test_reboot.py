@@ -100,6 +100,29 @@ class TestBothNodes:
         assert floating_on(lb1) == []
         assert floating_on(lb2) == list(FLOATING)
 
+    def test_nodes_whose_interfaces_only_the_product_raises(self, pair: Appliances) -> None:
+        """As on an appliance: the product left nothing but `lo` to the system, and brings each NIC up when it starts."""
+        network = "/etc/systemd/network/10-eth0.network"
+        kept = [(node, node.path(network).read_text()) for node in pair.nodes]
+        for node in pair.nodes:
+            node.path(network).unlink()
+            node.run("systemctl disable systemd-networkd systemd-networkd-wait-online")
+            pair.lab.power_off(node)
+        for node in pair.nodes:
+            node.boot(wait=False)
+        for node in pair.nodes:
+            node.wait_booted()
+        eventually(lambda: one_master(pair), within=20, what="one master, one backup")
+        master, backup = pair.nodes if pair.lb1.role() == "master" else pair.nodes[::-1]
+        eventually(lambda: floating_on(master) == list(FLOATING), within=5, what="all addresses on the master")
+        assert floating_on(backup) == []
+        assert backup.holds(backup.address)
+        farms = lambda node: "nftlb" in node.run("ps -ef").stdout  # noqa: E731
+        eventually(lambda: farms(master) and not farms(backup), within=10, what="farms on the master only")
+        for node, text in kept:
+            node.write(network, text)
+            node.run("systemctl enable systemd-networkd")
+
     def test_after_both_lost_power_at_once(self, pair: Appliances) -> None:
         for node in pair.nodes:
             pair.lab.power_off(node)
