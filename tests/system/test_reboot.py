@@ -1,5 +1,7 @@
 """Boots: of either node, of both at once, in order and by the power switch."""
 
+import time
+
 import pytest
 
 from tests.labkit import CONFIG_TREE, eventually
@@ -27,6 +29,21 @@ class TestOneNode:
         assert floating_on(pair.lb1) == []
         assert floating_on(pair.lb2) == list(FLOATING)
         assert pair.lb1.run("systemctl --failed --no-legend").stdout == ""
+
+    def test_a_product_that_is_slow_to_stop_does_not_keep_the_address_here(self, pair: Appliances) -> None:
+        """At a shutdown the addresses go first, to where farms are started, and only then do the farms here end."""
+        pair.lb1.write("/usr/local/skudonet/slow", "4")
+        farms_here = lambda: "nftlb" in pair.lb1.run("ps -ef", check=False).stdout  # noqa: E731
+        eventually(farms_here, within=10, what="farms run on the master")
+        began = time.monotonic()
+        pair.lb1.run("systemctl --no-block reboot")
+        eventually(lambda: pair.lb2.role() == "master", within=8, what="lb2 takes over")
+        took = time.monotonic() - began
+        print(f"reboot of a master whose product takes 4 s to stop: handed over after {took:.1f} s")
+        pair.lb1.wait_off()
+        pair.lb1.boot()
+        pair.lb1.run("rm -f /usr/local/skudonet/slow")
+        assert took < 2.5, "the farms ended before the addresses went"
 
     def test_reboot_of_the_backup_is_not_noticed(self, pair: Appliances) -> None:
         with pair.client.probe(CLUSTER) as probe:
@@ -82,6 +99,29 @@ class TestBothNodes:
         assert f"newer, {first}" in (lb1.path(CONFIG_TREE) / "zlb-stop").read_text()
         assert floating_on(lb1) == []
         assert floating_on(lb2) == list(FLOATING)
+
+    def test_nodes_whose_interfaces_only_the_product_raises(self, pair: Appliances) -> None:
+        """As on an appliance: the product left nothing but `lo` to the system, and brings each NIC up when it starts."""
+        network = "/etc/systemd/network/10-eth0.network"
+        kept = [(node, node.path(network).read_text()) for node in pair.nodes]
+        for node in pair.nodes:
+            node.path(network).unlink()
+            node.run("systemctl disable systemd-networkd systemd-networkd-wait-online")
+            pair.lab.power_off(node)
+        for node in pair.nodes:
+            node.boot(wait=False)
+        for node in pair.nodes:
+            node.wait_booted()
+        eventually(lambda: one_master(pair), within=20, what="one master, one backup")
+        master, backup = pair.nodes if pair.lb1.role() == "master" else pair.nodes[::-1]
+        eventually(lambda: floating_on(master) == list(FLOATING), within=5, what="all addresses on the master")
+        assert floating_on(backup) == []
+        assert backup.holds(backup.address)
+        farms = lambda node: "nftlb" in node.run("ps -ef").stdout  # noqa: E731
+        eventually(lambda: farms(master) and not farms(backup), within=10, what="farms on the master only")
+        for node, text in kept:
+            node.write(network, text)
+            node.run("systemctl enable systemd-networkd")
 
     def test_after_both_lost_power_at_once(self, pair: Appliances) -> None:
         for node in pair.nodes:
