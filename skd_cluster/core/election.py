@@ -181,8 +181,8 @@ class ElectionMachine(Standing):
             seen = max(self.epoch, advert.epoch) + 1 if self._asking else advert.epoch
             self._asking = False
             self._silence.heard(now, self.peer.interval, self.peer.patience)
-            if self._restart.awaited(now):
-                self._silence.postpone(self._restart.awaited_until)
+            if self._restart.waits(now):
+                self._silence.postpone(self._restart.waits_until)
             return [*self._adopt(seen), *self._answer_pace(advert, now)]
         adopted = self._adopt(advert.epoch)
         if advert.resigns and now >= self._resigned_until and self.peer.hears_us(now):
@@ -244,7 +244,7 @@ class ElectionMachine(Standing):
 
     def _judge(self, now: Nanos) -> list[Action]:
         """Silence has lasted long enough. Without a witness it may be ours: wait for one, as for who is only restarted."""
-        if self._restart.awaited(now) or not self.witnessed:
+        if self._restart.waits(now) or not self.witnessed:
             self._silence.postpone(Nanos(now + self.me.interval))
             return []
         heard_at = self._silence.master_heard_at

@@ -21,7 +21,7 @@ class Restarting:
     """Both sides of it, on one node."""
 
     _asked_at: Nanos = NEVER
-    _awaited_until: Nanos = NEVER
+    _until: Nanos = NEVER
 
     # ---- this node is about to be restarted
 
@@ -49,18 +49,18 @@ class Restarting:
 
         One that is not `current` may have been said before we slept: it asks for nothing any more.
         """
-        awaited = self.awaited(now)
+        awaited = self.waits(now)
         if advert.role is not Role.MASTER or Flag.RESTARTING not in advert.flags:
-            self._awaited_until = NEVER
+            self._until = NEVER
         elif current:
-            self._awaited_until = Nanos(now + RESTART_WAIT)
+            self._until = Nanos(now + RESTART_WAIT)
         return awaited and advert.role is not Role.MASTER
 
-    def awaited(self, now: Nanos) -> bool:
+    def waits(self, now: Nanos) -> bool:
         """Whether the peer's silence is its restart."""
-        return now < self._awaited_until
+        return now < self._until
 
     @property
-    def awaited_until(self) -> Nanos:
+    def waits_until(self) -> Nanos:
         """When it counts as silence again."""
-        return self._awaited_until
+        return self._until

@@ -25,36 +25,36 @@ def test_the_peer_waits_longer_than_the_addresses_stay():
 
 def test_it_is_waited_for_from_its_last_word_on():
     peer = waiting()
-    assert peer.awaited_until == END
-    assert peer.awaited(Nanos(END - 1))
-    assert not peer.awaited(END)
+    assert peer.waits_until == END
+    assert peer.waits(Nanos(END - 1))
+    assert not peer.waits(END)
     assert not peer.heard(LEAVES, Nanos(NOW + 7), current=True)
-    assert peer.awaited_until == END + 7
+    assert peer.waits_until == END + 7
 
 
 def test_a_word_of_before_we_slept_asks_for_nothing():
     peer = Restarting()
     peer.heard(LEAVES, NOW, current=False)
-    assert not peer.awaited(NOW)
+    assert not peer.waits(NOW)
 
 
 def test_nor_does_it_take_back_what_a_current_one_asked_for():
     peer = waiting()
     peer.heard(LEAVES, Nanos(NOW + 7), current=False)
-    assert peer.awaited_until == END
+    assert peer.waits_until == END
 
 
 def test_a_master_that_is_back_is_not_waited_for_any_more():
     peer = waiting()
     assert not peer.heard(advert(), NOW, current=True)  # it resumes: its silence is judged from this word on anyway
-    assert not peer.awaited(NOW)
+    assert not peer.waits(NOW)
 
 
 @pytest.mark.parametrize("role", [Role.INIT, Role.BACKUP, Role.FAULT, Role.STANDBY])
 def test_one_that_is_back_as_something_else_is_told_apart(role):
     peer = waiting()
     assert peer.heard(advert(role, flags=Flag.RESTARTING), NOW, current=True)
-    assert not peer.awaited(NOW)
+    assert not peer.waits(NOW)
     assert not peer.heard(advert(role), NOW, current=True)  # it was not waited for by now
 
 
