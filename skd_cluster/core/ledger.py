@@ -3,7 +3,7 @@
 The digest (`core.manifest.digest`) is made from a sum, so an entry is put in and taken out without looking at the others.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from skd_cluster.core.manifest import MODULUS, Entry, Kind, Manifest, Plan, digest_of, unknown_at, weight
 from skd_cluster.core.scope import LOOSE
@@ -99,9 +99,3 @@ def within(key: str, places: Collection[str]) -> bool:
             return True
         key = key.rpartition("/")[0]
     return False
-
-
-def topmost(keys: Iterable[str]) -> set[str]:
-    """Return those keys that are in none of the others."""
-    every = set(keys)
-    return {key for key in every if not within(key.rpartition("/")[0], every)}
