@@ -20,7 +20,7 @@ SABOTEUR = Path(__file__).with_name("saboteur.py")
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 HISTORY = "/var/lib/skd-cluster/history"
 
-MESSAGES = ["Hello", "Hello back", "Ask", "Holds", "Begin", "Ready", "Put", "Commit", "Confirm"]
+MESSAGES = ["Hello", "Hello back", "Ask", "Holds", "Begin", "Ready", "Pack", "Commit", "Confirm"]
 
 
 class Sabotage:
