@@ -152,13 +152,17 @@ class ChoiceError(LookupError):
     """What was asked for is not there, or there twice; the text says what to type."""
 
 
+class AbsentError(ChoiceError):
+    """It is not there."""
+
+
 def choose(wanted: str, places: Sequence[Place]) -> Place:
     """Return the generation that is meant by `41`, `3.41`, `41@lb2` or a conflict's name. Raises ChoiceError."""
     found = [one for one in places if _meant(wanted, one)]
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ChoiceError(f"no generation or conflict {wanted}: skd-cluster history list shows which there are")
+        raise AbsentError(f"no generation or conflict {wanted}: skd-cluster history list shows which there are")
     names = {one.keeper.name for one in found}
     labels = [
         one.label if len(names) == len(found) else f"{one.generation.number}@{one.keeper.address}" for one in found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from skd_cluster.core.conflict import ConflictKind
-from skd_cluster.core.history import ChoiceError, Place, attributes_only, choose
+from skd_cluster.core.history import AbsentError, ChoiceError, Place, attributes_only, choose
 from skd_cluster.core.manifest import Entry, Kind, Manifest, digest
 from skd_cluster.core.model import DataVersion
 from skd_cluster.core.scope import LOOSE
@@ -28,12 +28,15 @@ def aim(wanted: str, places: Sequence[Place]) -> tuple[DataVersion, str]:
     """Return which version is meant, and what to call it: a generation that is kept, or one before it. Raises ChoiceError."""
     try:
         place = choose(wanted, pushes(places))
-    except ChoiceError:
-        for one in places:
-            came = one.generation.came
-            if came.generation and wanted in (str(came.generation), f"{came.epoch}.{came.generation}"):
-                return came, f"{came.epoch}.{came.generation}"
-        raise
+    except AbsentError:
+        came = sorted({one.generation.came for one in places if one.generation.came.generation})
+        found = [one for one in came if wanted in (str(one.generation), _words(one))]
+        if not found:
+            raise
+        if len(found) > 1:
+            words = " or ".join(map(_words, found))
+            raise ChoiceError(f"{wanted} is there {len(found)} times: say {words}") from None
+        return found[0], _words(found[0])
     return place.generation.version, place.label
 
 
@@ -85,10 +88,10 @@ class Rewind:
         if not steps:
             return
         self.version = steps[0][0].generation.came
-        ways = [self._undone(steps, own=False)]
-        if ways[0].doubtful != self.doubtful:
-            ways.append(self._undone(steps, own=True))
-        best = next((one for one in ways if one.exact()), ways[0])
+        best = self._undone(steps, own=False)
+        if not best.exact():
+            whole = self._undone(steps, own=True)
+            best = whole if whole.exact() else best
         self.tree, self.sources, self.doubtful = best.tree, best.sources, best.doubtful
 
     def _undone(self, steps: Sequence[tuple[Place, Manifest]], *, own: bool) -> "Rewind":
@@ -102,16 +105,12 @@ class Rewind:
 
     def _undo(self, place: Place, kept: Manifest, leave: set[str]) -> None:
         self.doubtful |= leave
-        one = place.generation
-        before = {**attributes_only(one, kept, self.tree, ()), **kept}
-        for key in one.made:
-            if key not in before and key not in leave and key not in LOOSE:
-                self.tree.pop(key, None)
-        for key, entry in before.items():
-            if key in leave or key in LOOSE:
-                continue
-            self.tree[key] = entry
-            if key in kept and entry.kind is Kind.FILE:
+        before = {**attributes_only(place.generation, kept, self.tree, ()), **kept}
+        for key in {*place.generation.made} - leave - LOOSE:
+            self.tree.pop(key, None)
+        for key in before.keys() - leave - LOOSE:
+            self.tree[key] = before[key]
+            if key in kept and before[key].kind is Kind.FILE:
                 self.sources[key] = place
 
     def exact(self) -> bool | None:

@@ -92,6 +92,24 @@ def test_release_removes_what_is_there_and_only_that(keeper: AddressKeeper) -> N
     assert keeper.deadline > at(1e6)
 
 
+def test_a_node_that_is_started_anew_leaves_each_address_for_a_last_lease_in_the_shape_it_has(
+    keeper: AddressKeeper,
+) -> None:
+    holding(keeper).set_lone(True, at(1))
+    keeper.seen(AS_THE_PRODUCT_ADDED_IT, at(1), removed=False, by_us=False)
+
+    assert keeper.leave(4) == [Put(AS_THE_PRODUCT_ADDED_IT, 4), Put(OTHER, 4)]
+
+
+def test_what_a_node_that_is_started_anew_has_left_it_neither_renews_nor_restores(keeper: AddressKeeper) -> None:
+    holding(keeper).leave(4)
+
+    assert keeper.deadline > at(1e6)
+    assert keeper.on_timer(at(60)) == []
+    assert keeper.seen(VIP, at(60), removed=True, by_us=False) == []
+    assert keeper.contested(OTHER.address, at(60)) == []
+
+
 def test_a_floating_address_that_appears_on_a_backup_is_removed_and_reported(keeper: AddressKeeper) -> None:
     keeper.release()
 

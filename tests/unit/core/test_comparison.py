@@ -94,6 +94,25 @@ def test_a_path_that_changed_while_it_was_read_is_as_before_until_it_was_seen_at
     assert both.plan(()).delete == ("config/a",)
 
 
+def test_a_part_of_ours_is_no_tree():
+    """Taken for one it would have the rest deleted on the peer."""
+    both = Comparison()
+    both.holds({"config": FOLDER, "config/a": file("1"), "config/d": file("2")})
+    both.looked(Part({"config/a": file("3")}, {"config/a"}, {}, frozenset()))
+    assert both.ours is None
+    assert both.plan(()).empty
+
+
+def test_a_word_about_a_tree_that_may_be_another_by_now_says_nothing_of_it():
+    both = Comparison()
+    read(both, {"config": FOLDER, "config/a": file("1")})
+    both.holds({"config": FOLDER})
+    plan = both.plan(())
+    both.forget()
+    both.confirmed(plan)
+    assert both.theirs is None
+
+
 def test_nothing_is_planned_while_the_peer_s_tree_is_not_known():
     both = Comparison()
     read(both, {"config": FOLDER})

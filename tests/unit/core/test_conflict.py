@@ -36,6 +36,13 @@ def test_changed_by_the_master_alone_or_by_both_alike_is_no_loss():
     assert own({"config/a": Y}, {"config/a": Y}, {"config/a": X}) == ()
 
 
+def test_what_a_failed_attempt_at_the_push_put_here_already_is_not_this_node_s_own():
+    plan = compare({"config/a": Y, "config/b": Y}, {"config/a": X, "config/b": X})
+    here = {"config/a": Y, "config/b": Z}  # the first of both was done; the second was changed by hand since
+    assert own_changes(plan.entries, plan.delete, here.get, {"config/a": X, "config/b": X}.get) == ("config/b",)
+    assert own_changes(plan.entries, plan.delete, here.get, None) == ("config/b",)
+
+
 def test_without_a_common_past_all_that_is_replaced_may_be_missed():
     assert own({"config/a": Y, "config/b": X}, {"config/a": X, "config/c": X}, None) == ("config/a", "config/c")
 

@@ -14,6 +14,7 @@ from skd_cluster.core.history import (
     parse,
     plan_restore,
     settles,
+    strangers,
     within,
 )
 from skd_cluster.core.manifest import Entry, Kind
@@ -60,6 +61,7 @@ def test_the_facts_of_a_generation():
         },
     )  # fmt: skip
     assert (found.number, found.epoch, found.at, found.came) == (41, 3, 12.5, DataVersion(3, 40))
+    assert found.version == DataVersion(3, 41)
     assert found.before["config/a"] == (FILE, 1, 2)
     assert (found.changed, found.made, found.removed) == (("config/a",), ("config/new",), ("config/gone",))
     assert found.conflict == Conflict("split-1", "split", ("config/a",), resolved=False)
@@ -246,3 +248,12 @@ def test_what_lies_within_a_path():
     assert within("config/a/b", ["config/a"])
     assert within("config/a", [])
     assert not within("config/ab", ["config/a"])
+
+
+def test_a_wanted_path_is_strange_if_neither_it_nor_anything_below_it_is_known():
+    known = {"config/d/a", "config/e"}
+    assert strangers(["config/d", "config/d/a", "config/e", "config/e/a", "config/da", "confi"], known) == [
+        *("config/e/a", "config/da", "confi"),
+    ]
+    assert strangers([], known) == []
+    assert strangers(["config"], ()) == ["config"]

@@ -74,6 +74,24 @@ def test_stopping_runs_the_down_hook_of_a_master_and_lets_a_running_one_finish()
     assert one.deadline is None
 
 
+def test_a_master_that_resumes_ran_its_hook_before_and_goes_on_with_the_others():
+    one = policy(interval=7)
+    one.resume(at(10))
+    assert one.idle
+    assert one.on_role(Role.MASTER, at(11)) == []
+    assert one.deadline == at(17)
+    assert one.on_timer(at(17)) == [StartHook(Hook.ADVERTISEMENT, 1)]
+    one.on_exit(1, 0, at(18))
+    assert one.on_role(Role.BACKUP, at(19)) == [StartHook(Hook.DOWN, 2)]
+
+
+def test_a_master_that_resumed_and_is_none_after_all_runs_its_down_hook():
+    one = policy()
+    one.resume(at(10))
+    assert one.on_role(Role.FAULT, at(11)) == [StartHook(Hook.DOWN, 1)]
+    assert one.deadline == at(71)
+
+
 def test_a_missing_hook_and_a_stale_exit():
     one = policy()
     one.on_role(Role.MASTER, at(0))

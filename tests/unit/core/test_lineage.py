@@ -30,3 +30,12 @@ def test_what_both_hold_is_shared_and_recorded_once() -> None:
     assert lineage.agree(HELD.version) == [Record(shared, durable=False)]
     assert lineage.agree(HELD.version) == []
     assert not lineage.unshared
+
+
+def test_a_new_number_leaves_what_both_last_held_and_only_the_peer_s_word_changes_it() -> None:
+    lineage = Lineage(HELD)
+    assert lineage.agreed == DataVersion(3, 10)
+    lineage.number("cd", 5)
+    assert lineage.agreed == DataVersion(3, 10)
+    lineage.agree(DataVersion(5, 13))
+    assert lineage.agreed == DataVersion(5, 13)

@@ -74,6 +74,7 @@ def test_values_on_the_lines_after_their_name():
     assert lines("secret: |\n  one\n\n  two\nnext: 1\n") == ["secret: |", HIDDEN, "", HIDDEN, "next: 1"]
     assert lines("  password:\n    one\n  other\n") == ["  password:", HIDDEN, "  other"]
     assert lines("password='one\ntwo'\nthree\n") == [f"password={HIDDEN}", HIDDEN, "three"]
+    assert lines('password="one\ntwo\nit\'s\nthree"\nfour\n') == [f"password={HIDDEN}", *[HIDDEN] * 3, "four"]
     assert lines("password one\\\ntwo\\\nthree\nfour\n") == [f"password {HIDDEN}", HIDDEN, HIDDEN, "four"]
 
 

@@ -154,6 +154,21 @@ def test_the_first_comparison_makes_the_peer_equal():
     assert world.machine.totals.runs == {"ok": 1, "refused": 0, "failed": 0}
 
 
+def test_only_what_the_peer_has_confirmed_or_said_counts_as_its_tree():
+    world = master(ours={"config/a": file("1")})
+    assert world.machine.confirmed_tree == {}
+    world.run(1)
+    assert world.machine.confirmed_tree == {"config/a": file("1")}
+    world.edit("config/a", "2")
+    world.run(0.0105)
+    assert world.machine.link is Link.SENDING
+    assert world.machine.confirmed_tree == {"config/a": file("1")}
+    world.run(1)
+    assert world.machine.confirmed_tree == {"config/a": file("2")}
+    world.down()
+    assert world.machine.confirmed_tree == {}
+
+
 def test_an_edit_takes_the_quiet_time_and_a_message():
     world = master()
     world.run(1)

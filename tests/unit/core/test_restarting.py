@@ -2,10 +2,12 @@
 
 import pytest
 
+from skd_cluster.core.actions import Send
 from skd_cluster.core.model import Nanos, Role, nanos
 from skd_cluster.core.restarting import RESTART_LEASE, RESTART_WAIT, Restarting
 from skd_cluster.core.wire import Flag
-from tests.unit.core.machines import advert
+from tests.unit.core.machines import NOW as BEGIN
+from tests.unit.core.machines import advert, backup, master, started
 
 NOW = nanos(100)
 END = Nanos(NOW + RESTART_WAIT)
@@ -68,3 +70,17 @@ def test_agreed_is_what_echoes_a_word_said_since():
     node.forget()
     assert not node.asking
     assert not node.agreed(NOW)
+
+
+def test_a_master_says_twice_at_once_that_it_is_started_anew():
+    node = master()
+    assert not node.word(BEGIN, paced=False).flags & Flag.RESTARTING
+    assert node.restart(BEGIN) == [Send(copies=2)]
+    assert node.word(BEGIN, paced=False).flags & Flag.RESTARTING
+
+
+@pytest.mark.parametrize("node", [started(), backup()], ids=["init", "backup"])
+def test_one_that_is_not_master_asks_nobody_to_wait(node):
+    assert node.restart(BEGIN) == []
+    assert not node.word(BEGIN, paced=False).flags & Flag.RESTARTING
+    assert not node.may_leave(BEGIN)

@@ -35,6 +35,7 @@ from skd_cluster.core.session import (
     Resolve,
     Restore,
     encode,
+    not_understood,
     packs,
 )
 
@@ -156,3 +157,9 @@ def test_no_changed_byte_raises_anything_else(message, at, value):
     data[at % len(data)] = value
     with suppress(ProtocolError):
         list(Decoder().feed(bytes(data)))
+
+
+def test_two_versions_that_speak_differently_are_both_named():
+    assert not_understood("4.0.0", "3.1.0") == (
+        "the peer has skd-cluster 4.0.0 and this node 3.1.0: they do not understand each other"
+    )
