@@ -4,7 +4,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,6 +73,8 @@ class Journal:
 
     def __init__(self, sink: Sink, depth: int = _DEPTH) -> None:
         self.dropped = 0
+        self.heed: Callable[[str, str], None] = _nobody
+        """Is told the word and the sentence of each line as well, at once and by whichever thread logs it."""
         self._sink = sink
         self._queue: queue.Queue[Line | None] = queue.Queue(depth)
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -83,6 +85,7 @@ class Journal:
 
     def log(self, event: str, text: str, severity: str = "info", **fields: Any) -> None:
         """Queue a line; never waits. Any thread may call this."""
+        self.heed(event, text)
         try:
             self._queue.put_nowait(Line(event, text, severity, fields))
         except queue.Full:
@@ -102,6 +105,10 @@ class Journal:
                 self._sink(line)
             except (OSError, ValueError):
                 self.dropped += 1
+
+
+def _nobody(_event: str, _text: str) -> None:
+    pass
 
 
 def _quoted(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import overwrite, write_atomic
@@ -52,8 +53,8 @@ class FileWriter:
     def __init__(self, failed: Callable[[str], None], again: float = _AGAIN) -> None:
         self._failed = failed
         self._again = again
-        self._wanted: dict[Path, tuple[bytes | None, bool]] = {}
-        self._unwritten: dict[Path, tuple[bytes | None, bool]] = {}
+        self._wanted: dict[Path, _Wish] = {}
+        self._unwritten: dict[Path, _Wish] = {}
         self._told: set[Path] = set()
         self._wake = threading.Condition()
         self._busy = False
@@ -63,64 +64,74 @@ class FileWriter:
         """Start writing."""
         self._thread.start()
 
-    def put(self, path: Path, content: bytes, *, durable: bool) -> None:
+    def put(self, path: Path, content: bytes, *, durable: bool, mode: int = 0o644) -> None:
         """Want `content` in the file."""
-        self._want(path, content, durable=durable)
+        self._want(path, _Wish(content, durable, mode))
 
     def remove(self, path: Path) -> None:
         """Want no such file."""
-        self._want(path, None, durable=False)
+        self._want(path, _Wish(None, durable=False))
 
     def mark(self, path: Path, *, there: bool) -> None:
         """Want an empty file that says something by being there, or want it gone."""
-        self._want(path, b"" if there else None, durable=there)
+        self._want(path, _Wish(b"" if there else None, durable=there))
 
     def flush(self, patience: float) -> bool:
         """Wait until all is written, at most `patience` seconds; return whether it is."""
         with self._wake:
             return self._wake.wait_for(lambda: not self._wanted and not self._busy, patience)
 
-    def _want(self, path: Path, content: bytes | None, *, durable: bool) -> None:
+    def _want(self, path: Path, wish: "_Wish") -> None:
         with self._wake:
             self._unwritten.pop(path, None)
-            self._wanted[path] = (content, durable)
+            self._wanted[path] = wish
             self._wake.notify_all()
 
     def _write(self) -> None:
         while True:
-            path, content, durable = self._next()
+            path, wish = self._next()
             try:
-                _bring_about(path, content, durable=durable)
+                _bring_about(path, wish)
             except OSError as error:
                 with self._wake:
                     if path not in self._wanted:
-                        self._unwritten[path] = (content, durable)
+                        self._unwritten[path] = wish
                 if path not in self._told:
                     self._told.add(path)
                     self._failed(f"cannot write {path}: {error.strerror}")
             else:
                 self._told.discard(path)
 
-    def _next(self) -> tuple[Path, bytes | None, bool]:
+    def _next(self) -> tuple[Path, "_Wish"]:
         with self._wake:
             self._busy = False
             self._wake.notify_all()
             while not self._wake.wait_for(lambda: bool(self._wanted), self._again if self._unwritten else None):
                 self._wanted, self._unwritten = self._unwritten, {}
             path = next(iter(self._wanted))
-            content, durable = self._wanted.pop(path)
+            wish = self._wanted.pop(path)
             self._busy = True
-            return path, content, durable
+            return path, wish
 
 
-def _bring_about(path: Path, content: bytes | None, *, durable: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a file shall hold; None: be gone."""
+
+    content: bytes | None
+    durable: bool
+    mode: int = 0o644
+
+
+def _bring_about(path: Path, wish: _Wish) -> None:
+    content = wish.content
     if content is None:
         path.unlink(missing_ok=True)
         return
     try:
-        write_atomic(path, content, durable=durable)
+        write_atomic(path, content, mode=wish.mode, durable=wish.durable)
     except OSError as refused:
-        if durable:
+        if wish.durable:
             raise
         try:
             overwrite(path, content)

@@ -41,6 +41,9 @@ VERBS = {
     "history": Verb(
         "Show what replication replaced, on both nodes, put it back, or go back to it: list, show, diff, restore, resolve."
     ),
+    "why": Verb(
+        "Tell why the last change of role happened, a sentence a step, from the flight recorders of both nodes."
+    ),
     "simulate": Verb("Run this configuration through seeded faults in virtual time, and say how long takeovers take."),
     "release": Verb(
         "Remove the floating addresses that a dead service left here, and resign in its name.", facts=False

@@ -13,7 +13,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "role_changed": """\
 The line says which role this node has now and why. Nothing has to be done for a takeover itself; if it was not planned,
-look for what happened to the other node, and whether it is back: skd-cluster status
+what happened to the other node is told by: skd-cluster why; and whether it is back by: skd-cluster status
 All changes so far: journalctl -u skudonet-ce-cluster SKD_EVENT=role_changed""",
         "started": "The service runs and will decide on a role within the dead interval.",
         "stopped": """\

@@ -121,9 +121,14 @@ _WHY = {
 }
 
 
+def why_words(reason: str) -> str:
+    """Return a reason in words; one of a later release as it is."""
+    return _WHY[Reason(reason)] if reason in set(Reason) else reason
+
+
 def role_sentence(node: str, change: RoleChange) -> str:
     """Return the one line about a change of role."""
-    why = _WHY.get(Reason(change.reason), change.reason) if change.reason in set(Reason) else change.reason
+    why = why_words(change.reason)
     if change.silent:
         why += f" for {change.silent // MILLISECOND} ms"
     if change.detail:

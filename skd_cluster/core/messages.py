@@ -156,6 +156,13 @@ class ElectorReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Flight:
+    """From the elector, after a change of role: some rows of `core.flight.Ring`, for the record of that change."""
+
+    rows: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Mastership:
     """To the replicator: this node is master of `epoch` (it runs on the master only). Sent first and on each change."""
 
@@ -210,6 +217,7 @@ Message: TypeAlias = (
     | RoleChange
     | Note
     | ElectorReport
+    | Flight
     | Mastership
     | SyncNow
     | ReplicationReport
@@ -227,6 +235,7 @@ _KINDS: dict[str, type[Message]] = {
         RoleChange,
         Note,
         ElectorReport,
+        Flight,
         Mastership,
         SyncNow,
         ReplicationReport,

@@ -4,7 +4,7 @@ A frame is two 32-bit lengths in network order, a JSON header and raw bytes; the
 The master speaks first (`Hello`), then `Ask` for the manifest or `Begin`, `Pack`…, `Commit`. Each of `Hello`, `Ask` and
 `Commit` is answered by one message; `Begin` too, by `Ready`; anything may be answered by `Refused`.
 
-`skd-cluster diff` and `history` use the same session to look, on either node whatever its role: each of their questions
+`skd-cluster diff`, `history`, `doctor` and `why` use the same session to look, on either node whatever its role: each of their questions
 is answered by one message. What they restore goes to the master as `Open`, `Put`…, `Restore`.
 """
 
@@ -272,6 +272,20 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
+class AskFlights:
+    """To either node: say what your flight recorder has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flights:
+    """Its records, as `core.flight.facts` packs them, and its wall clock when it was asked and when it answered."""
+
+    records: list[dict[str, Any]]
+    asked: float
+    answered: float
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """To the master: make an empty staging folder for what is to be restored."""
 
@@ -289,13 +303,13 @@ class Restore:
 _CLASSES = (
     *(Hello, Ask, Holds, Begin, Ready, Pack, Put, Commit, Confirm, Refused),
     *(Get, ListKept, Generations, About, Facts, AskKept, Recall, Resolve, Open, Restore),
-    *(Examine, Examined),
+    *(Examine, Examined, AskFlights, Flights),
 )
 
 Message: TypeAlias = (
     Hello | Ask | Holds | Begin | Ready | Pack | Put | Commit | Confirm | Refused
     | Get | ListKept | Generations | About | Facts | AskKept | Recall | Resolve | Open | Restore
-    | Examine | Examined
+    | Examine | Examined | AskFlights | Flights
 )  # fmt: skip
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in _CLASSES}

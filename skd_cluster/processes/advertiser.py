@@ -9,6 +9,7 @@ from mmap import mmap
 from skd_cluster.adapters.udp import AdvertSocket
 from skd_cluster.core import wire
 from skd_cluster.core.actions import Word
+from skd_cluster.core.flight import Kind, Ring
 from skd_cluster.core.histogram import JITTER_BOUNDS, Histogram
 from skd_cluster.core.lastword import LastWord, page_bytes
 from skd_cluster.core.model import NEVER, SECOND, DropReason, Nanos, seconds
@@ -18,6 +19,8 @@ from skd_cluster.core.wire import Advert, Dropped, Flag
 
 BATCH = 256
 """Packets a round and path. More wait in the socket's buffer; after a full batch silence is not judged."""
+
+_HEARD, _SENT = int(Kind.HEARD), int(Kind.SENT)  # plain numbers: looking up a member costs more than keeping a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Advertiser:
     paths: tuple[Path, ...]
     counters: Counter[str] = field(default_factory=Counter)
     jitter: Histogram = field(default_factory=lambda: Histogram(JITTER_BOUNDS))
+    flight: Ring = field(default_factory=Ring)
+    """What was heard and said lately."""
     drained: bool = True
     """Whether the last `receive` took all that had arrived."""
     pestered: bool = False
@@ -133,6 +138,7 @@ class Advertiser:
             case Advert():
                 self.counters["received"] += 1
                 self.paths[path].heard_at = now
+                self.flight.note(now, _HEARD, found.role, found.priority)
                 self._measure(found, now)
             case Challenge():
                 self.counters[f"dropped.{DropReason.UNPROVEN}"] += 1
@@ -182,3 +188,4 @@ class Advertiser:
         datagram = wire.encode(advert, self.voice.keys[0])
         sent = [path.sock is not None and path.sock.send(datagram) for path in self.paths]
         self.counters["sent" if any(sent) else "send_errors"] += 1
+        self.flight.note(now, _SENT, word.role, word.priority)

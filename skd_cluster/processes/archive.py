@@ -1,19 +1,24 @@
-"""Answers what `skd-cluster diff` and `history` ask of a node, whatever its role: what is there, and what was kept."""
+"""Answers what `skd-cluster diff`, `history` and `why` ask of a node, whatever its role: what is there, and what was kept."""
 
 import os
 import stat
 
+from skd_cluster.adapters import flight
 from skd_cluster.adapters.apply import RefusedError, refusal
+from skd_cluster.adapters.clock import wall
 from skd_cluster.adapters.past import Past, within
 from skd_cluster.adapters.tree import ChangingError, Tree, read_file
 from skd_cluster.config.schema import Config
+from skd_cluster.core.flight import facts
 from skd_cluster.core.manifest import pack_manifest
 from skd_cluster.core.scope import sound
 from skd_cluster.core.session import (
     SMALL_FILE,
     About,
+    AskFlights,
     AskKept,
     Facts,
+    Flights,
     Generations,
     Get,
     Holds,
@@ -26,7 +31,7 @@ from skd_cluster.core.session import (
     Resolve,
 )
 
-Question = Get | ListKept | About | AskKept | Recall | Resolve
+Question = Get | ListKept | About | AskKept | Recall | Resolve | AskFlights
 
 
 class Archive:
@@ -34,6 +39,7 @@ class Archive:
 
     def __init__(self, config: Config, tree: Tree) -> None:
         self._tree = tree
+        self._state_dir = config.state_dir
         self._past = Past(config.state_dir / "history")
 
     def answer(self, question: Question) -> Message:
@@ -68,6 +74,9 @@ class Archive:
             case Resolve():
                 number = self._past.resolve(question.name)
                 return Facts(number, self._past.about(number))
+            case AskFlights():
+                asked = wall()
+                return Flights([facts(one) for one in flight.read(self._state_dir)], asked, wall())
 
     def _content(self, key: str) -> bytes:
         """Return a file of the tree: only what is replicated, never through a link."""

@@ -15,6 +15,7 @@ from skd_cluster.adapters.channel import Channel
 from skd_cluster.core import messages
 from skd_cluster.core.actions import Action, Changed, Claim, Release, Send
 from skd_cluster.core.election import ElectionMachine
+from skd_cluster.core.flight import Kind
 from skd_cluster.core.histogram import LATENESS_BOUNDS, Histogram
 from skd_cluster.core.model import MILLISECOND, NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, Vip, seconds
 from skd_cluster.core.peer import Challenge
@@ -23,7 +24,7 @@ from skd_cluster.core.supervision import RESTART_IDENT
 from skd_cluster.core.timers import FAR
 from skd_cluster.core.wire import Advert, Dropped
 from skd_cluster.processes.advertiser import Advertiser
-from skd_cluster.processes.elector_report import election_report
+from skd_cluster.processes.elector_report import election_report, hand_over, newsworthy
 from skd_cluster.processes.holder import AddressHolder
 from skd_cluster.processes.watcher import NeighbourWatcher
 
@@ -122,6 +123,8 @@ class Elector:
         now = clock.monotonic()
         if now >= deadline:
             self._lateness.observe(seconds(Nanos(now - deadline)))
+            if now - deadline > _LATE:
+                self.voice.flight.note(now, Kind.LATE, now - deadline, 0)
         self.perform(self.machine.awake(now), now)
         others = ready.difference(self.voice.filenos())
         if len(others) < len(ready) or now - deadline > _LATE or now >= self.machine.judge_at:
@@ -157,6 +160,7 @@ class Elector:
         now = clock.monotonic()
         self.perform(self.machine.stop(now), now)
         self._report(now)
+        hand_over(self.voice.flight, self.channel)
         self.stopping = True
 
     def _try_to_leave(self, now: Nanos) -> None:
@@ -165,6 +169,7 @@ class Elector:
             self.perform([Send(copies=2)], now)  # the peer counts from the last word
             self.holder.perform(self.holder.keeper.leave(RESTART_LEASE), now)
             self.channel.send(messages.CommandResult(RESTART_IDENT, accepted=True))
+            hand_over(self.voice.flight, self.channel)
             self.stopping = True
         elif now >= self._leaves_by or self.machine.role is not Role.MASTER:
             self.channel.send(messages.CommandResult(RESTART_IDENT, False, "the peer did not agree to wait"))
@@ -176,24 +181,15 @@ class Elector:
         silent = now - max(peer.heard_at, self._started_at) > _LONE_AFTER
         lone = silent or (peer.last is not None and peer.last.role is Role.STANDBY)
         self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
-        theirs = (peer.last.role, peer.last.data, peer.last.digest) if peer.last is not None else None
-        state = (
-            self.machine.role,
-            self.machine.epoch,
-            self.machine.all_faults(),
-            lone,
-            peer.hears_us(now),
-            theirs,
-            self.machine.witnessed,
-            self.watcher.neighbourhood.confirmed_after,
-            self.voice.alive(peer.patience, now),
-        )
+        state = (*newsworthy(self.machine, self.voice, self.watcher, now), lone)
         if now >= self._report_at or state != self._reported:
             self._reported = state
             self._report(now)
         for note in self.holder.notes:
             self.channel.send(note)
         self.holder.notes.clear()
+        if self.voice.flight.waiting:
+            self.channel.send(messages.Flight([list(row) for row in self.voice.flight.piece()]))
 
     def _hear(self, now: Nanos) -> None:
         for heard in self.voice.receive(now):
@@ -222,6 +218,7 @@ class Elector:
                     self.watcher.neighbourhood.released()
                 case Changed():
                     self._outbox.append(self._role_change(action, now))
+                    self.voice.flight.freeze()
         for message in self._outbox:
             self.channel.send(message)
         self._outbox.clear()

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from skd_cluster.adapters.channel import Channel
 from skd_cluster.core import messages
 from skd_cluster.core.election import ElectionMachine
+from skd_cluster.core.flight import Ring
 from skd_cluster.core.model import Nanos, Role
 from skd_cluster.processes.advertiser import Advertiser
 from skd_cluster.processes.holder import AddressHolder
@@ -42,6 +44,29 @@ def election_report(
             for path, heard in zip(voice.paths, alive, strict=True)
         ],
     )
+
+
+def newsworthy(machine: ElectionMachine, voice: Advertiser, watcher: NeighbourWatcher, now: Nanos) -> tuple[Any, ...]:
+    """Return what is reported as soon as it differs."""
+    peer = machine.peer
+    theirs = (peer.last.role, peer.last.data, peer.last.digest) if peer.last is not None else None
+    return (
+        machine.role,
+        machine.epoch,
+        machine.all_faults(),
+        peer.hears_us(now),
+        theirs,
+        machine.witnessed,
+        watcher.neighbourhood.confirmed_after,
+        voice.alive(peer.patience, now),
+    )
+
+
+def hand_over(flight: Ring, channel: Channel) -> None:
+    """Tell the supervisor all of the last moments at once: the elector leaves."""
+    flight.freeze()
+    while flight.waiting:
+        channel.send(messages.Flight([list(row) for row in flight.piece()]))
 
 
 def _detail(machine: ElectionMachine) -> str:

@@ -26,6 +26,7 @@ from skd_cluster.core.session import (
     PROTOCOL,
     About,
     Ask,
+    AskFlights,
     AskKept,
     Begin,
     Commit,
@@ -124,7 +125,7 @@ class Receiver:
                 return self._stage()
             case Restore():
                 return self._restore(message) if self._open else None
-            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve() | Examine():
+            case Get() | ListKept() | About() | AskKept() | Recall() | Resolve() | AskFlights() | Examine():
                 return self._look(message)
             case _:
                 raise RefusedError(Refusal.PROTOCOL, f"{type(message).__name__} is no question")

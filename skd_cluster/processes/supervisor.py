@@ -24,6 +24,7 @@ from skd_cluster.core.messages import (
     CommandResult,
     Data,
     ElectorReport,
+    Flight,
     Floating,
     Health,
     Mastership,
@@ -42,6 +43,7 @@ from skd_cluster.processes.release import LastDuties
 from skd_cluster.processes.supervisor_checks import CheckRunner
 from skd_cluster.processes.supervisor_children import Child, Keeper, Listener
 from skd_cluster.processes.supervisor_control import Desk
+from skd_cluster.processes.supervisor_flight import Recorder
 from skd_cluster.processes.supervisor_floating import FloatingWatch
 from skd_cluster.processes.supervisor_holdings import Holdings
 from skd_cluster.processes.supervisor_hooks import HookRunner
@@ -74,18 +76,16 @@ class Supervisor:
         self._status_files = state.FileWriter(self._unwritable)  # of its own: a slow disk delays only what must be safe
         self._status_file = StatusFile(config.status_file, self._status_files)
         self._liveness = Liveness(notify.watchdog_period(os.environ))
-        self._floating = FloatingWatch(journal, config, self._floating_changed)
+        self._floating = FloatingWatch(journal, config, lambda vips: self._elector.send(Floating(vip_rows(vips))))
         self._hooks = HookRunner(loop, journal, board, config)
-        self._checks = CheckRunner(
-            loop, journal, board, config, lambda: self._elector.send(Health(self._checks.failing()))
-        )
+        self._checks = CheckRunner(loop, journal, board, config, lambda bad: self._elector.send(Health(bad)))
         ears = Listener(self._on_message, self._elector_gone, self._elector_closed)
         self._elector = Child(loop, "skd-elector", [], ears)
         arguments = ["--config", str(path.absolute())]  # children may be started from elsewhere
-        ears = Listener(self._on_message, self._replicator_gone)
-        self._replicator = Child(loop, "skdinotify", arguments, ears)
+        self._replicator = Child(loop, "skdinotify", arguments, Listener(self._on_message, self._replicator_gone))
         self._keeper = Keeper(self._replicator, self._mastership, self._replicator_failed)
-        self._herald = Herald(config, journal, board, self._hooks, self._files)
+        self._recorder = Recorder(config, journal, self._files, board)
+        self._herald = Herald(config, journal, board, self._hooks, self._files, self._recorder)
         self._succession = Succession(board, self._replicator, self._keeper)
         self._control = ControlServer(config.run_dir)
         self._holdings = Holdings(config, journal, board, self._elector.send, self._replicator.send)
@@ -93,7 +93,7 @@ class Supervisor:
         self._notes = NoteLog(journal)
         self._watch = Watch(journal, board, self._liveness, self._status_file)
         self._metrics = MetricsKeeper(config, journal, board)
-        self._restart = RestartKeeper(path, config, journal, board)
+        self._restart = RestartKeeper(path, config, journal, board, self._recorder)
         self._last_duties = LastDuties(config, lambda: self._floating.vips)
         self._result = ExitCode.OK
 
@@ -109,7 +109,7 @@ class Supervisor:
         watch_signals(self._loop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self._signalled)
         self._desk.start()
         served = (Feeder(self._liveness), self._floating, self._hooks, self._checks, self._elector, self._replicator)
-        for timed in (*served, self._keeper, self._desk, self._notes, self._watch, self._metrics):
+        for timed in (*served, self._keeper, self._desk, self._notes, self._watch, self._metrics, self._recorder):
             self._loop.add(timed)
         try:
             self._start_elector()
@@ -147,7 +147,8 @@ class Supervisor:
         self._desk.close()
         self._metrics.close()
         self._status_file.remove()
-        if not (self._status_files.flush(_FILES_PATIENCE) and self._files.flush(_FILES_PATIENCE)):
+        self._recorder.write()
+        if not all(files.flush(_FILES_PATIENCE) for files in (self._status_files, self._files)):
             self._unwritable("the disk does not answer: not all files are written")
 
     # ---- the elector
@@ -166,6 +167,8 @@ class Supervisor:
                 self._holdings.replicated(message)
             case Note():
                 self._notes.write(message, now)
+            case Flight():
+                self._recorder.heard(message, now)
             case _:
                 self._journal.log("internal", f"a child said {type(message).__name__}", "warning")
 
@@ -184,10 +187,11 @@ class Supervisor:
             self._watch.look(now)
         self._desk.on_change(now)
 
-    def _elector_closed(self, _now: Nanos) -> None:
+    def _elector_closed(self, now: Nanos) -> None:
         """Act for an elector that has just died. It ends later, and the peer waits for the word."""
         if not self._board.now.stopping:
             self._last_duties.perform()
+            self._recorder.lost(now)
 
     def _elector_gone(self, status: int, now: Nanos) -> None:
         stopping = self._board.now.stopping
@@ -206,9 +210,6 @@ class Supervisor:
         notify.status(why)
         self._result = ExitCode.FAILED
         self._loop.stop()
-
-    def _floating_changed(self) -> None:
-        self._elector.send(Floating(vip_rows(self._floating.vips)))
 
     # ---- the replicator
 

@@ -16,10 +16,10 @@ _CANNOT_START = 126
 
 
 class CheckRunner:
-    """Calls `on_health` whenever what `failing` returns has changed."""
+    """Calls `on_health` with what is unhealthy, as `Health` wants it, whenever that has changed."""
 
     def __init__(
-        self, loop: Loop, journal: Journal, board: Board, config: Config, on_health: Callable[[], object]
+        self, loop: Loop, journal: Journal, board: Board, config: Config, on_health: Callable[[list[list[str]]], object]
     ) -> None:
         self._loop = loop
         self._journal = journal
@@ -49,10 +49,6 @@ class CheckRunner:
         self._folder = config.checks_dir
         self._policy.settings = _settings(config)
         self._scan_at = Nanos(0)
-
-    def failing(self) -> list[list[str]]:
-        """Return what is unhealthy, as `Health` wants it."""
-        return self._policy.failing()
 
     def kill(self) -> None:
         """End what runs: the service ends."""
@@ -89,7 +85,7 @@ class CheckRunner:
             self._journal.log("check_recovered", f"check {verdict.name} is healthy", check=verdict.name)
         else:
             self._journal.log("check_failed", f"check {verdict.name}: {verdict.detail}", "warning", check=verdict.name)
-        self._on_health()
+        self._on_health(self._policy.failing())
 
 
 def executables(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ Signature = tuple[tuple[str, int, int, int], ...]
 class FloatingWatch:
     """Looks at the files once a second, which is a few `stat`, and reads them when one looks different."""
 
-    def __init__(self, journal: Journal, config: Config, changed: Callable[[], None]) -> None:
+    def __init__(self, journal: Journal, config: Config, changed: Callable[[tuple[Vip, ...]], object]) -> None:
         self._journal = journal
         self._config = config
         self._changed = changed
@@ -41,7 +41,7 @@ class FloatingWatch:
         if self.look() and self.vips != before:
             shown = " ".join(str(vip) for vip in self.vips)
             self._journal.log("floating_changed", f"the floating addresses are now {shown}")
-            self._changed()
+            self._changed(self.vips)
 
     def look(self) -> bool:
         """Read the files if one of them changed; return whether they were read."""

@@ -12,16 +12,18 @@ from skd_cluster.core.model import Role
 from skd_cluster.core.restarting import RESTART_LEASE
 from skd_cluster.core.status import Board
 from skd_cluster.core.supervision import RESTART_IDENT
+from skd_cluster.processes.supervisor_flight import Recorder
 
 
 class RestartKeeper:
     """This run's end, and what the run before has left."""
 
-    def __init__(self, path: Path, config: Config, journal: Journal, board: Board) -> None:
+    def __init__(self, path: Path, config: Config, journal: Journal, board: Board, recorder: Recorder) -> None:
         self._path = path
         self._run_dir = config.run_dir
         self._journal = journal
         self._board = board
+        self._recorder = recorder
         self.kept = False
         """Whether the elector has left without dropping its addresses."""
 
@@ -56,5 +58,6 @@ class RestartKeeper:
             )
             return
         self.kept = True
+        self._recorder.restarting()
         text = f"goes away for its restart: the addresses stay for {RESTART_LEASE} s, the peer waits"
         self._journal.log("restarting", text, "notice", epoch=self._board.now.epoch)

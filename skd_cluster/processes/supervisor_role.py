@@ -11,6 +11,7 @@ from skd_cluster.core.messages import ElectorReport, Mastership, RoleChange, Syn
 from skd_cluster.core.model import Nanos, Role
 from skd_cluster.core.status import Board
 from skd_cluster.processes.supervisor_children import Child, Keeper
+from skd_cluster.processes.supervisor_flight import Recorder
 from skd_cluster.processes.supervisor_hooks import HookRunner
 
 
@@ -37,7 +38,16 @@ class StatusFile:
 class Herald:
     """Follows the elector's role. A change whose message got lost is found in the next report."""
 
-    def __init__(self, config: Config, journal: Journal, board: Board, hooks: HookRunner, files: FileWriter) -> None:
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        board: Board,
+        hooks: HookRunner,
+        files: FileWriter,
+        recorder: Recorder,
+    ) -> None:
+        self._recorder = recorder
         self._config = config
         self._journal = journal
         self._board = board
@@ -59,6 +69,7 @@ class Herald:
 
     def on_report(self, report: ElectorReport, now: Nanos) -> None:
         """Take the elector's picture of the world; it may hold a change nobody told."""
+        self._recorder.follow(report, now)
         self._board.update(elector=replace(report, detail=report.detail or self._detail))
         if report.role != self._role or report.epoch != self._epoch:
             told = RoleChange(report.since, self._role, report.role, report.reason, report.epoch, report.detail)
@@ -75,6 +86,7 @@ class Herald:
         self._board.now = self._board.now.with_role(change)
         if not changed:
             return
+        self._recorder.changed(change, now)
         self._journal.log(
             "role_changed",
             role_sentence(self._board.now.node, change),

@@ -57,7 +57,7 @@ def test_off_is_off(node: BootedNode) -> None:
     pid = node.pid
     node.kill_everything()
     assert not node.is_on
-    assert not Path(f"/proc/{pid}").exists()
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), within=10, what="its first process is gone and waited for")
     assert node.path("/etc/kept").read_text() == "still\n", "a disk can be read from outside"
     node.boot()
     assert node.shutdown("poweroff") not in {REBOOT, 1}

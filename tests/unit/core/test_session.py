@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from skd_cluster.core.session import (
     About,
     Ask,
+    AskFlights,
     AskKept,
     Begin,
     Commit,
@@ -18,6 +19,7 @@ from skd_cluster.core.session import (
     Examine,
     Examined,
     Facts,
+    Flights,
     Generations,
     Get,
     Hello,
@@ -65,6 +67,8 @@ MESSAGES = [
     Resolve("split-2026-11-24T20-15-30-lb2"),
     Examine("0f"),
     Examined({"node": "lb2", "disks": [["/etc", 1, 2, 3, 4]]}, 1.5, 2.5),
+    AskFlights(),
+    Flights([{"node": "lb2", "packets": [[1, 0, 2, 100]]}], 1.5, 2.5),
     Open(),
     Restore("41@lb2", {"config": ["d", 493, 0, 0, "", 0, 0]}, ["config/a"], ["config/b"]),
 ]

@@ -220,7 +220,7 @@ def look(one: "Node", two: "Node") -> None:
     ]
     two.write("/usr/local/skudonet/config/farmguardian.conf", "differs\n")
     for node in (one, two):
-        for words in ("diff", "history", f"history diff {numbers[0]}", f"history show {name} zlb-stop --raw"):
+        for words in ("why", "diff", "history", f"history diff {numbers[0]}", f"history show {name} zlb-stop --raw"):
             node.run(f"skd-cluster {words}", check=False)
     two.run(["skd-cluster", "doctor"], check=False)  # it finds what a lab is not
     two.run(["skd-cluster", "history", "restore", name])

@@ -1,0 +1,45 @@
+"""The flight recorder's files: `state_dir/flight/NUMBER.json`, a change of role each, for root only."""
+
+import json
+from pathlib import Path
+
+from skd_cluster.core.flight import Record, facts, parse
+
+KEPT = 50
+"""Records kept. One has at most some 60 KiB."""
+
+
+def folder(state_dir: Path) -> Path:
+    """Return where they are."""
+    return state_dir / "flight"
+
+
+def path_of(state_dir: Path, number: int) -> Path:
+    """Return the file of a record."""
+    return folder(state_dir) / f"{number}.json"
+
+
+def numbers(state_dir: Path) -> list[int]:
+    """Return those that are there, the oldest first; none where the folder is not to be read."""
+    try:
+        return sorted(int(one.stem) for one in folder(state_dir).glob("*.json") if one.stem.isdigit())
+    except OSError:
+        return []
+
+
+def content(record: Record) -> bytes:
+    """Return the file's content."""
+    return json.dumps(facts(record), separators=(",", ":")).encode()
+
+
+def read(state_dir: Path) -> list[Record]:
+    """Return all that can be read, the oldest first. Raises PermissionError to whom they are not for."""
+    found = []
+    for number in numbers(state_dir):
+        try:
+            record = parse(json.loads(path_of(state_dir, number).read_bytes()))
+        except (FileNotFoundError, ValueError, RecursionError):
+            continue
+        if record is not None:
+            found.append(record)
+    return found
