@@ -1,5 +1,6 @@
 import socket
 import threading
+from contextlib import suppress
 from ipaddress import ip_address
 
 import pytest
@@ -44,17 +45,23 @@ def service(tmp_path):
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "run/control.sock"))
     listening.listen()
+    threads = []
 
     def answer(role):
         def run():
-            client, _ = listening.accept()
-            with client:
-                client.recv(4096)
-                client.sendall(b'{"status": {"role": "%s"}}\n' % role.encode())
+            with suppress(OSError):  # nobody asked
+                client, _ = listening.accept()
+                with client:
+                    client.recv(4096)
+                    client.sendall(b'{"status": {"role": "%s"}}\n' % role.encode())
 
-        threading.Thread(target=run, daemon=True).start()
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
 
     yield answer
+    listening.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join()
     listening.close()
 
 
