@@ -22,9 +22,10 @@ class Recorder:
         self._files = files
         self._board = board
         now = board.now
+        self._numbers: list[int] = []
         with suppress(OSError):  # whoever writes a file there will say what is wrong
             flight.folder(config.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._numbers = flight.numbers(config.state_dir)
+            self._numbers = flight.numbers(config.state_dir)
         origin = Origin(now.node, now.local_ip, now.remote_ip, now.version)
         self._log = FlightLog(origin, self._numbers[-1] if self._numbers else 0)
         journal.heed = lambda event, text: self._log.note(monotonic(), event, text)
