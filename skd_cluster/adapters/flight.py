@@ -20,11 +20,12 @@ def path_of(state_dir: Path, number: int) -> Path:
 
 
 def numbers(state_dir: Path) -> list[int]:
-    """Return those that are there, the oldest first; none where the folder is not to be read."""
+    """Return those that are there, the oldest first. Raises OSError where they cannot be read."""
     try:
-        return sorted(int(one.stem) for one in folder(state_dir).glob("*.json") if one.stem.isdigit())
-    except OSError:
+        names = list(folder(state_dir).iterdir())
+    except FileNotFoundError:
         return []
+    return sorted(int(one.stem) for one in names if one.suffix == ".json" and one.stem.isdecimal())
 
 
 def content(record: Record) -> bytes:
@@ -33,7 +34,7 @@ def content(record: Record) -> bytes:
 
 
 def read(state_dir: Path) -> list[Record]:
-    """Return all that can be read, the oldest first. Raises PermissionError to whom they are not for."""
+    """Return all that are whole, the oldest first. Raises OSError, as to whom they are not for."""
     found = []
     for number in numbers(state_dir):
         try:

@@ -167,6 +167,12 @@ What a line means and what to do about it is said by `journalctl -x` (the packag
     journalctl -xu skudonet-ce-cluster
     journalctl -u skudonet-ce-cluster SKD_EVENT=role_changed
     journalctl -u skudonet-ce-cluster -o verbose SKD_EVENT=hook_failed
+    journalctl -u skudonet-ce-cluster SKD_REASON=peer_silent --since -7d
+    journalctl -u skudonet-ce-cluster SKD_EVENT=check_failed + SKD_EVENT=check_recovered
+    journalctl -u skudonet-ce-cluster -p warning --since today
+
+What led to a change of role, on both nodes and with the packets around it, is told by `skd-cluster why` ([why.md](why.md)), from a
+recorder of its own: it needs no journal.
 
 Without the journal the same lines go to standard error as `LEVEL event sentence key=value`.
 

@@ -14,8 +14,8 @@ Event: TypeAlias = tuple[int, str, str]
 SIZE = 64
 """Rows of the ring: at five packets a second each way, the last six seconds. A power of two."""
 
-PIECE = 16
-"""Rows that are handed over in one round: encoding them takes a tenth of a millisecond."""
+PIECE = 8
+"""Rows that are handed over in one round: encoding them takes some 25 microseconds."""
 
 RESTARTING, ELECTOR_LOST = "restarting", "elector_lost"
 """Reasons of records that are no change of the election's: gone for a restart; the elector has died."""

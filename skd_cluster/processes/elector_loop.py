@@ -218,9 +218,9 @@ class Elector:
                     self.watcher.neighbourhood.released()
                 case Changed():
                     self._outbox.append(self._role_change(action, now))
-                    self.voice.flight.freeze()
         for message in self._outbox:
             self.channel.send(message)
+            self.voice.flight.freeze()
         self._outbox.clear()
 
     def _role_change(self, change: Changed, now: Nanos) -> messages.RoleChange:

@@ -22,9 +22,10 @@ class Recorder:
         self._files = files
         self._board = board
         now = board.now
+        self._numbers: list[int] = []
         with suppress(OSError):  # whoever writes a file there will say what is wrong
             flight.folder(config.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._numbers = flight.numbers(config.state_dir)
+            self._numbers = flight.numbers(config.state_dir)
         origin = Origin(now.node, now.local_ip, now.remote_ip, now.version)
         self._log = FlightLog(origin, self._numbers[-1] if self._numbers else 0)
         journal.heed = lambda event, text: self._log.note(monotonic(), event, text)
@@ -50,9 +51,9 @@ class Recorder:
         """Record that the elector has left for a restart, and no role with it."""
         self._freeze_here(RESTARTING, monotonic())
 
-    def changed(self, change: RoleChange, now: Nanos) -> None:
+    def changed(self, change: RoleChange) -> None:
         """Begin the record of a change."""
-        self._log.freeze(change, now, wall())
+        self._freeze(change)
 
     def lost(self, now: Nanos) -> None:
         """Record that the elector has died, which is no change that it could tell."""
@@ -60,7 +61,10 @@ class Recorder:
 
     def _freeze_here(self, reason: str, now: Nanos, new: str = "") -> None:
         role = self._board.now.role
-        self._log.freeze(RoleChange(now, role, role, reason, self._board.now.epoch), now, wall(), new=new)
+        self._freeze(RoleChange(now, role, role, reason, self._board.now.epoch), new)
+
+    def _freeze(self, change: RoleChange, new: str = "") -> None:
+        self._log.freeze(change, monotonic(), wall(), new=new)  # both clocks at once: the one is told by the other
 
     def write(self) -> None:
         """Have the record written if there is something new in it, and the oldest removed."""

@@ -86,7 +86,7 @@ class Herald:
         self._board.now = self._board.now.with_role(change)
         if not changed:
             return
-        self._recorder.changed(change, now)
+        self._recorder.changed(change)
         self._journal.log(
             "role_changed",
             role_sentence(self._board.now.node, change),

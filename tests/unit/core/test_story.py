@@ -206,3 +206,8 @@ def test_a_story_is_in_the_order_of_time(halves: list[Half], shift: float) -> No
     instants = [line.at for line in tell(incident).lines]
     assert instants == sorted(instants)
     assert len(instants) == 6
+
+
+def test_what_is_heard_after_the_decision_is_not_its_cause() -> None:
+    again = replace(SILENT, packets=(*SILENT.packets, (ms(2), Kind.HEARD, 1, 0)))
+    assert story(Half(again), silence="x") == story(Half(SILENT), silence="x")
