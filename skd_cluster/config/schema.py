@@ -199,7 +199,8 @@ class Config:
         "A web configuration file as Prometheus' exporters have it: TLS and basic authentication. Read again when it changes.",
     )
     metrics_textfile: Path | None = _key(
-        values.path(), "Where the metrics are written each 15 s, for node_exporter's textfile collector, which reads `*.prom`."
+        values.path(),
+        "Where the metrics are written each 15 s, for node_exporter's textfile collector, which reads `*.prom`.",
     )
     status_file: Path = _path("/etc/skudonet-ce-cluster.status", "This node's role, one word.")
     state_dir: Path = _path("/var/lib/skd-cluster", "What must survive a restart.")
