@@ -34,7 +34,7 @@ Sample = tuple[Sequence[str], float]
 def collect(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     """Yield every metric of a snapshot. All names are there from the start."""
     snapshot = snapshot.as_of(now)
-    yield from _about_the_node(snapshot)
+    yield from _about_the_node(snapshot, now)
     yield from _about_the_election(snapshot)
     yield from _about_addresses(snapshot)
     yield from _about_replication(snapshot, now)
@@ -72,7 +72,7 @@ def _reported(bounds: tuple[float, ...], reported: dict[str, Any]) -> Histogram:
     )
 
 
-def _about_the_node(snapshot: Snapshot) -> Iterator[Metric]:
+def _about_the_node(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     yield _gauge("build_info", "Always 1; the version is the label.", [((snapshot.version,), 1)], ["version"])
     pair = ",".join(sorted((snapshot.local_ip, snapshot.remote_ip)))
     yield _gauge(
@@ -86,6 +86,8 @@ def _about_the_node(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge(
         "role", "1 for the role this node has, 0 for the others.", [((one,), word == one) for one in _WORDS], ["role"]
     )
+    since = now if snapshot.elector is None else snapshot.elector.since
+    yield _gauge("role_age_seconds", "How long this node has its role.", max(0.0, (now - since) / SECOND))
     # Every pair that can be, so that the first failover is seen as an increase and no series comes with a role.
     counts = {(to, str(reason)): 0 for to in _WORDS for reason in Reason} | dict(snapshot.failovers)
     yield _counter("failovers", "Changes of role after the first decision.", sorted(counts.items()), ["to", "reason"])

@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 CONTRACT = """
 gauge build_info{version} role{role} fault{fault} pair_info{pair,node} epoch takeover_confirmed_seconds peer_up peer_hears_us
 gauge address_held{address} replication_oldest_pending_seconds replication_in_sync history_generations conflicts
-gauge check_healthy{check} config_last_reload_successful realtime_scheduling start_time_seconds
+gauge check_healthy{check} config_last_reload_successful realtime_scheduling start_time_seconds role_age_seconds
 counter failovers_total{to,reason} advertisements_sent_total advertisements_received_total
 counter advertisements_dropped_total{reason} address_lease_renewals_total foreign_arp_total replication_runs_total{result}
 counter replication_bytes_total replication_files_total gate_refusals_total hook_failures_total{hook} log_lines_dropped_total
@@ -146,6 +146,7 @@ def test_the_numbers_are_those_of_the_snapshot():
         refusals=Refusals(7),
     )
     found = scraped(snapshot, Nanos(3_500_000_000))
+    assert scraped(snapshot, snapshot.elector.since + 2_500_000_000)["role_age_seconds",] == 2.5
     assert [found["role", word] for word in ("master", "backup", "fault", "standby")] == [1, 0, 0, 0]
     assert found["advertisement_jitter_seconds_count",] == 3
     assert found["advertisement_jitter_seconds_sum",] == 0.5
