@@ -9,16 +9,16 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.labkit import Client, Lab, Node, eventually
+from tests.labkit import CONFIG_TREE, Client, Lab, Node, eventually
 
 DASHBOARDS = Path(__file__).parents[2] / "dashboards"
 PAIR = "10.77.0.1,10.77.0.2"
-CONFIG = f"""\
-global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+CONFIG = """\
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
 rule_files: [/etc/prometheus-lab/alerts.yaml]
 scrape_configs:
   - job_name: skd-cluster
-    static_configs: [{{targets: ["10.77.0.1:9869", "10.77.0.2:9869"]}}]
+    static_configs: [{targets: ["10.77.0.1:9869", "10.77.0.2:9869"]}]
 """
 
 
@@ -57,7 +57,8 @@ def prometheus(client: Client) -> Prometheus:
     options = "--config.file=/etc/prometheus-lab/prometheus.yml --storage.tsdb.path=/run/prometheus"
     client.popen(f"exec prometheus {options} --web.listen-address=127.0.0.1:9090", output="/var/log/prometheus.out")
     found = Prometheus(client)
-    eventually(lambda: found.ask("vector(1)"), within=20, what="Prometheus answers")
+    ready = ["curl", "-fs", "http://127.0.0.1:9090/-/ready"]
+    eventually(lambda: client.run(ready, check=False).returncode == 0, within=20, what="Prometheus answers")
     return found
 
 
@@ -81,6 +82,12 @@ def test_all_panels_have_data_while_faults_happen(running: tuple[Node, Node], pr
     eventually(lambda: len(prometheus.ask("skd_cluster_pair_info")) == 2, within=20, what="both are scraped")
     eventually(lambda: role_of(prometheus, "master") == {"lb1"}, within=10)
 
+    lb1.write(f"{CONFIG_TREE}/edited.cfg", "by somebody\n")
+    confirmed = 'increase(skd_cluster_replication_lag_seconds_count{instance="10.77.0.1:9869"}[10s]) > 0'
+    eventually(lambda: prometheus.ask(confirmed), within=20, what="a confirmed change is seen")
+    prometheus.client.run("echo garbage > /dev/udp/10.77.0.1/10112")
+    dropped = "increase(skd_cluster_advertisements_dropped_total[10s]) > 0"
+    eventually(lambda: prometheus.ask(dropped), within=20, what="a packet of a stranger is seen")
     lab.partition(lb1, lb2)
     eventually(lambda: role_of(prometheus, "master") == {"lb1", "lb2"}, within=20, what="two masters are seen")
     eventually(lambda: "SkdClusterTwoMasters" in prometheus.firing(), within=10, what="the alert")
@@ -106,8 +113,8 @@ def test_all_panels_have_data_while_faults_happen(running: tuple[Node, Node], pr
 
 def role_of(prometheus: Prometheus, role: str) -> set[str]:
     """Return the names of the nodes that have the role, as Prometheus knows it now."""
-    query = f'skd_cluster_role{{role="{role}"}} == 1 and on (instance) skd_cluster_pair_info'
-    found = prometheus.ask(f"{query} * on (instance) group_left (node) skd_cluster_pair_info")
+    query = f'(skd_cluster_role{{role="{role}"}} == 1) * on (instance) group_left (node) skd_cluster_pair_info'
+    found = prometheus.ask(query)
     return {one["metric"]["node"] for one in found}
 
 
@@ -123,9 +130,10 @@ def has_data(prometheus: Prometheus, what: str, target: dict[str, Any]) -> None:
         return
     assert found, f"{what}: no data for {query}"
     wanted = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+    numbers = []
     for one in found:
         assert wanted <= set(one["metric"]), f"{what}: {target['legendFormat']} has no {wanted - set(one['metric'])}"
-        values = one.get("values") or [one["value"]]
-        assert any(value not in ("NaN", "+Inf", "-Inf") for _, value in values), f"{what}: no number in {one}"
+        numbers += [value for _, value in one.get("values") or [one["value"]] if value not in ("NaN", "+Inf", "-Inf")]
+    assert numbers, f"{what}: only quantiles of nothing for {query}"
     legends = [tuple(one["metric"].get(name) for name in sorted(wanted)) for one in found]
     assert len(set(legends)) == len(legends), f"{what}: two lines have the same legend: {legends}"
