@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from skd_cluster.adapters.metrics import Exposition
+from skd_cluster.cli.main import VERBS
+from skd_cluster.config.schema import KEYS
+from skd_cluster.core.events import EVENTS
 from skd_cluster.core.model import Fault, Nanos
 from skd_cluster.core.status import Snapshot
 
@@ -34,6 +37,7 @@ def well(node):
         'failovers_total{to="master",reason="peer_silent"}': "3",
         'failovers_total{to="backup",reason="command"}': "3",
         "start_time_seconds": "1000",
+        "epoch": "7",
         "peer_up": "1",
         "peer_hears_us": "1",
         "replication_in_sync": "1",
@@ -160,6 +164,11 @@ CASES = [
         {"0m": {}, "3m": {"SkdClusterBadKey": 1}},
     ),
     (
+        "two masters met a moment ago",
+        {("lb1", "foreign_arp_total"): "1x5 2x80", ("lb1", "epoch"): "7x5 9x80"},
+        {"5m": {}, "7m": {}, "30m": {}},
+    ),
+    (
         "somebody else has the address",
         {("lb1", "foreign_arp_total"): "1x5 2x80"},
         {"5m": {}, "7m": {"SkdClusterForeignArp": 1}, "30m": {}},
@@ -223,6 +232,14 @@ def test_each_runbook_says_what_it_means_how_to_look_and_what_to_do():
         assert re.findall(r"^\*\*(.+?)\*\*", page, re.MULTILINE) == ["What it means.", "How to look.", "What to do."], (
             page[:60]
         )
+
+
+def test_runbooks_name_only_what_there_is():
+    text = RUNBOOKS.read_text()
+    assert set(re.findall(r"`(?:skd-cluster )(\w+)", text)) <= set(VERBS)
+    assert set(re.findall(r"SKD_EVENT=(\w+)", text)) <= set(EVENTS)
+    assert set(re.findall(r"\$(\w+)", text)) <= set(KEYS)
+    assert set(re.findall(r"`(\w+)`: ", text)) >= {*Fault} - {Fault.ADDRESS_REFUSED, Fault.ADDRESS_FOUGHT}
 
 
 def test_rules_ask_only_for_what_there_is():

@@ -40,3 +40,8 @@ def test_not_everything_is_remembered(monkeypatch: pytest.MonkeyPatch):
 def test_nobody_is_asked_where_nobody_is_named():
     assert not Passwords({}).wanted
     assert Passwords({"prom": HASH}).wanted
+
+
+def test_whoever_knows_the_password_of_nobody_is_nobody(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(passwords, "_NOBODY", HASH)
+    assert not Passwords({"prom": HASH}).right("nobody", b"secret")
