@@ -1,19 +1,17 @@
-"""The metrics: read from the last snapshot at each scrape, served by threads that a slow client cannot exhaust."""
+"""The metrics: read from the last snapshot at each scrape."""
 
-import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
 from typing import Any
 
-from prometheus_client import CollectorRegistry, MetricsHandler
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from skd_cluster.core.histogram import (
@@ -24,33 +22,19 @@ from skd_cluster.core.histogram import (
     Histogram,
     histogram_from,
 )
-from skd_cluster.core.model import SECOND, DropReason, Nanos, Reason, Role
+from skd_cluster.core.model import SECOND, DropReason, Fault, Nanos, Reason, Role
 from skd_cluster.core.status import HOOK_BOUNDS, Snapshot
 
 PREFIX = "skd_cluster_"
 _WORDS = tuple(role.word for role in (Role.MASTER, Role.BACKUP, Role.FAULT, Role.STANDBY))
 _RESULTS = ("failed", "ok", "refused")
-_CONNECTIONS = 8
-_PATIENCE = 5.0
-"""Seconds a client may take for its request and for each part of the answer."""
-
-_EXPECTED = (
-    (Role.MASTER.word, Reason.PEER_SILENT),
-    (Role.MASTER.word, Reason.PEER_RESIGNED),
-    (Role.BACKUP.word, Reason.COMMAND),
-    (Role.BACKUP.word, Reason.RIVAL_WON),
-    (Role.FAULT.word, Reason.FAULT),
-    (Role.STANDBY.word, Reason.STANDBY),
-)
-"""Failovers that are at zero before they happen, so that the first one is seen as an increase."""
-
 Sample = tuple[Sequence[str], float]
 
 
 def collect(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     """Yield every metric of a snapshot. All names are there from the start."""
     snapshot = snapshot.as_of(now)
-    yield from _about_the_node(snapshot)
+    yield from _about_the_node(snapshot, now)
     yield from _about_the_election(snapshot)
     yield from _about_addresses(snapshot)
     yield from _about_replication(snapshot, now)
@@ -88,15 +72,30 @@ def _reported(bounds: tuple[float, ...], reported: dict[str, Any]) -> Histogram:
     )
 
 
-def _about_the_node(snapshot: Snapshot) -> Iterator[Metric]:
+def _about_the_node(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     yield _gauge("build_info", "Always 1; the version is the label.", [((snapshot.version,), 1)], ["version"])
+    pair = ",".join(sorted((snapshot.local_ip, snapshot.remote_ip)))
+    yield _gauge(
+        "pair_info",
+        "Always 1; both nodes of a pair have the same label `pair`.",
+        [((pair, snapshot.node), 1)],
+        ["pair", "node"],
+    )
+    yield _gauge("start_time_seconds", "When the service was started, in seconds since 1970.", snapshot.started)
     word = snapshot.role.word if snapshot.elector is not None else ""
     yield _gauge(
         "role", "1 for the role this node has, 0 for the others.", [((one,), word == one) for one in _WORDS], ["role"]
     )
-    counts = {(to, str(reason)): 0 for to, reason in _EXPECTED} | dict(snapshot.failovers)
+    since = now if snapshot.elector is None else snapshot.elector.since
+    yield _gauge("role_age_seconds", "How long this node has its role.", max(0.0, (now - since) / SECOND))
+    # Every pair that can be, so that the first failover is seen as an increase and no series comes with a role.
+    counts = {(to, str(reason)): 0 for to in _WORDS for reason in Reason} | dict(snapshot.failovers)
     yield _counter("failovers", "Changes of role after the first decision.", sorted(counts.items()), ["to", "reason"])
     yield _gauge("epoch", "The mastership this node knows of; each promotion raises it.", snapshot.epoch)
+    faults = {str(one[0]) for one in snapshot.elector.faults} if snapshot.elector is not None else set()
+    yield _gauge(
+        "fault", "1 for what keeps this node from being master.", [((one,), one in faults) for one in Fault], ["fault"]
+    )
     takeover = histogram_from(TAKEOVER_BOUNDS, snapshot.takeover_counts, snapshot.takeover_total)
     yield _histogram(
         "takeover_seconds", "From the last word of the lost master to all addresses held here.", [((), takeover)]
@@ -225,61 +224,21 @@ class SnapshotCollector(Collector):
         return collect(self.snapshot(), self.clock())
 
 
-class _Server(ThreadingHTTPServer):
-    """At most a few connections at once: what comes above that is refused, not queued."""
+class Exposition:
+    """The metrics as text, in the format that a client accepts best."""
 
-    daemon_threads = True
-    allow_reuse_address = True
+    def __init__(self, snapshot: Callable[[], Snapshot], clock: Callable[[], Nanos]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(SnapshotCollector(snapshot, clock))
 
-    def __init__(self, address: tuple[str, int], handler: Any) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._free = threading.BoundedSemaphore(_CONNECTIONS)
-        super().__init__(address, handler)
+    def render(self, accept: str) -> tuple[str, bytes]:
+        """Return the type of the content and the content, for an Accept header."""
+        encode, kind = choose_encoder(accept)
+        return kind, encode(self._registry)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve in a thread, if there is one free."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Give the place back afterwards."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that hangs up is no event of ours."""
-
-
-class MetricsServer:
-    """Serves `/metrics` on one address, in threads."""
-
-    def __init__(self, listen: tuple[str, int], snapshot: Callable[[], Snapshot], clock: Callable[[], Nanos]) -> None:
-        registry = CollectorRegistry()
-        registry.register(SnapshotCollector(snapshot, clock))
-        self._handler = type("Handler", (MetricsHandler.factory(registry),), {"timeout": _PATIENCE})
-        self._listen = listen
-        self._server: _Server | None = None
-
-    @property
-    def listening(self) -> bool:
-        """Whether it serves."""
-        return self._server is not None
-
-    def open(self) -> None:
-        """Begin to serve. Raises OSError when the address or port is not to be had."""
-        self._server = _Server(self._listen, self._handler)
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
-
-    def close(self) -> None:
-        """Stop serving; answers under way end with the process."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+    def text(self) -> bytes:
+        """Return them in the plain format, as node_exporter's textfile collector reads it."""
+        return generate_latest(self._registry)
 
 
 def reference() -> str:
@@ -287,7 +246,8 @@ def reference() -> str:
     lines = [
         "# Metrics",
         "",
-        "Made from the code; a test keeps it so. Served on `metrics_listen` as `/metrics`.",
+        "Made from the code; a test keeps it so. Served on `metrics_listen` as `/metrics`, by the rules of `metrics_web_config`; written into",
+        "`metrics_textfile`. How they are put to use: [monitoring.md](monitoring.md).",
         "",
         "| name | type | labels | meaning |",
         "|---|---|---|---|",
@@ -296,4 +256,13 @@ def reference() -> str:
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = ", ".join(f"`{one}`" for one in getattr(metric, "_labelnames", ()))
         lines.append(f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |")
+    lines += ["", "The histograms' bounds, in seconds:", "", "| name | bounds |", "|---|---|"]
+    bounds = {
+        "advertisement_jitter_seconds": JITTER_BOUNDS,
+        "elector_lateness_seconds": LATENESS_BOUNDS,
+        "takeover_seconds": TAKEOVER_BOUNDS,
+        "replication_lag_seconds": LAG_BOUNDS,
+        "hook_duration_seconds": HOOK_BOUNDS,
+    }
+    lines += [f"| `{PREFIX}{name}` | {' '.join(f'{one:g}' for one in each)} |" for name, each in bounds.items()]
     return "\n".join(lines) + "\n"

@@ -194,6 +194,14 @@ class Config:
     metrics_listen: tuple[IPAddress, int] | None = _key(
         network.listen(), "Where the metrics are served; `off` disables.", default="LOCAL_IP:9869"
     )
+    metrics_web_config: Path | None = _key(
+        values.path(),
+        "A web configuration file as Prometheus' exporters have it: TLS and basic authentication. Read again when it changes.",
+    )
+    metrics_textfile: Path | None = _key(
+        values.path(),
+        "Where the metrics are written each 15 s, for node_exporter's textfile collector, which reads `*.prom`.",
+    )
     status_file: Path = _path("/etc/skudonet-ce-cluster.status", "This node's role, one word.")
     state_dir: Path = _path("/var/lib/skd-cluster", "What must survive a restart.")
     run_dir: Path = _path("/run/skd-cluster", "Sockets and shared pages of the running service.")

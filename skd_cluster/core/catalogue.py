@@ -76,8 +76,9 @@ Both nodes were changed while they did not see each other, or this backup was ch
 with skd-cluster history show NAME, put back what is needed with skd-cluster history restore NAME [PATH...] on the master,
 or say that it is dealt with: skd-cluster history resolve NAME""",
         "metrics_unavailable": """\
-Something else listens on that port, or the address is not on this host. Choose another one with $metrics_listen, or "off".
-Who listens: ss -ltnp""",
+The line says what: something else listens on that port (ss -ltnp says who; choose another one with $metrics_listen, or "off"), the
+address is not on this host, $metrics_web_config or a certificate it names has an error, or $metrics_textfile cannot be
+written. The service goes on, and tries again each ten seconds. A port whose protection was never read is not opened.""",
         "metrics_available": "Nothing has to be done.",
         "file_unwritable": """\
 The line names the file and the reason: the disk is full, read-only, or does not answer. The role and the addresses do not

@@ -127,6 +127,8 @@ class Snapshot:
     reload_ok: bool = True
     reload_note: str = ""
     metrics_error: str = ""
+    started: float = 0.0
+    """Wall time at which the service was started."""
     log_dropped: int = 0
     history: int = 0
     refusals: Refusals = Refusals()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from skd_cluster import __version__
 from skd_cluster.adapters import notify, state
-from skd_cluster.adapters.clock import monotonic
+from skd_cluster.adapters.clock import monotonic, wall
 from skd_cluster.adapters.control import AlreadyRunningError, ControlServer
 from skd_cluster.adapters.datastate import read_state
 from skd_cluster.adapters.journal import Journal, choose_sink
@@ -47,11 +47,12 @@ from skd_cluster.processes.supervisor_flight import Recorder
 from skd_cluster.processes.supervisor_floating import FloatingWatch
 from skd_cluster.processes.supervisor_holdings import Holdings
 from skd_cluster.processes.supervisor_hooks import HookRunner
+from skd_cluster.processes.supervisor_metrics import MetricsKeeper
 from skd_cluster.processes.supervisor_reload import CHECKS, ELECTION, FLOATING, HOOKS, METRICS, REPLICATOR, compare
 from skd_cluster.processes.supervisor_restart import RestartKeeper
 from skd_cluster.processes.supervisor_role import Herald, StatusFile, Succession
 from skd_cluster.processes.supervisor_settings import settings_for, vip_rows
-from skd_cluster.processes.supervisor_watch import Feeder, MetricsKeeper, NoteLog, Watch
+from skd_cluster.processes.supervisor_watch import Feeder, NoteLog, Watch
 
 _FIRST_REPORT = nanos(10)
 """An elector that has not reported by then does not work."""
@@ -362,6 +363,7 @@ def _first_snapshot(config: Config) -> Snapshot:
         data=Data(held.version.epoch, held.version.generation, held.digest, held.unshared),
         history=state.count_history(config.state_dir),
         conflicts=state.waiting_conflicts(config.state_dir),
+        started=wall(),
     )
 
 

@@ -8,7 +8,7 @@ from skd_cluster.core.model import nanos
 HOOKS = frozenset({"up_script", "down_script", "adver_script", "hook_timeout", "adver_interval", "cluster_ip"})
 CHECKS = frozenset({"checks_dir", "check_interval", "check_timeout", "check_fall", "check_rise"})
 FLOATING = frozenset({"floating", "cluster_ip"})
-METRICS = frozenset({"metrics_listen"})
+METRICS = frozenset({"metrics_listen", "metrics_textfile", "metrics_web_config"})
 ELECTION = frozenset(
     {
         "advert_interval",

@@ -1,12 +1,7 @@
-"""What the supervisor does by the clock: feed systemd's watchdog, notice a silent elector, open the metrics' port."""
-
-from collections.abc import Callable
+"""What the supervisor does by the clock: feed systemd's watchdog, notice a silent elector."""
 
 from skd_cluster.adapters import notify
-from skd_cluster.adapters.clock import monotonic
 from skd_cluster.adapters.journal import Journal
-from skd_cluster.adapters.metrics import MetricsServer
-from skd_cluster.config.schema import Config
 from skd_cluster.core.events import Repeats
 from skd_cluster.core.messages import Note
 from skd_cluster.core.model import Nanos, Role, nanos
@@ -15,7 +10,6 @@ from skd_cluster.core.supervision import Liveness
 from skd_cluster.processes.supervisor_role import StatusFile
 
 _TICK = nanos(0.5)
-_RETRY = nanos(10)
 
 
 class Feeder:
@@ -120,55 +114,3 @@ def sentence(snapshot: Snapshot, now: Nanos) -> str:
     about += ", configuration in sync" if snapshot.in_sync else ", configuration not in sync"
     found = [one for one in problems(snapshot, now) if "is not heard" not in one]
     return f"{about}; {found[0]}" if found else about
-
-
-class MetricsKeeper:
-    """Opens the metrics' port, and tries again when it is not to be had: the service goes on without."""
-
-    def __init__(self, config: Config, journal: Journal, board: Board, clock: Callable[[], Nanos] = monotonic) -> None:
-        self._journal = journal
-        self._board = board
-        self._clock = clock
-        self._set(config)
-
-    def _set(self, config: Config) -> None:
-        listen, board = config.metrics_listen, self._board
-        self._where = "" if listen is None else f"{listen[0]} port {listen[1]}"
-        where = None if listen is None else (str(listen[0]), listen[1])
-        self._server = None if where is None else MetricsServer(where, lambda: board.now, self._clock)
-        self._at: Nanos | None = None if where is None else Nanos(0)
-
-    @property
-    def deadline(self) -> Nanos | None:
-        """When to try."""
-        return self._at
-
-    def on_timer(self, now: Nanos) -> None:
-        """Try."""
-        if self._server is None:
-            return
-        failed_before = self._board.now.metrics_error
-        try:
-            self._server.open()
-        except OSError as error:
-            self._at = Nanos(now + _RETRY)
-            text = f"cannot serve on {self._where}: {error.strerror}"
-            if text != failed_before:
-                self._journal.log("metrics_unavailable", f"metrics: {text}", "warning")
-            self._board.update(metrics_error=text)
-            return
-        self._at = None
-        if failed_before:
-            self._journal.log("metrics_available", f"metrics are served on {self._where} after all")
-            self._board.update(metrics_error="")
-
-    def reconfigure(self, config: Config) -> None:
-        """Serve elsewhere from now on, or no more."""
-        self.close()
-        self._board.update(metrics_error="")
-        self._set(config)
-
-    def close(self) -> None:
-        """Stop serving."""
-        if self._server is not None:
-            self._server.close()

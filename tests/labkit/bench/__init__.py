@@ -10,6 +10,7 @@ healing     a partition and its end
 pace        jitter of advertisements
 steadiness  role changes that nobody needed
 cost        processor and memory
+scraping    what it costs to be watched
 copiers     what replicates: lsyncd, version 2, ours; and the pair they do it on
 alike       the yardstick for trees: whether one has become like the other
 replication one edit, many files, a first synchronisation

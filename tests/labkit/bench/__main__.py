@@ -24,6 +24,7 @@ from .pace import jitter
 from .peers import Setup
 from .replication import burst, edit, first
 from .rows import Table, to_json
+from .scraping import scraping
 from .steadiness import Trouble, report, steadiness
 from .takeover import planned, power_loss, sigterm
 from .upkeep import huge, upkeep
@@ -40,6 +41,7 @@ FAILOVER: Final[Tables] = {
     "jitter": jitter,
     "steadiness": steadiness,
     "cost": cost,
+    "scraping": scraping,
 }
 REPLICATION: Final[Tables] = {
     "edit": edit,

@@ -55,7 +55,8 @@ VERSION3 = (
     "floating transport udp_mode udp_port multicast_group heartbeat_links witness advert_interval detection priority "
     "preempt preempt_delay vip_lease garp_count garp_refresh track_interfaces checks_dir check_interval check_timeout "
     "check_fall check_rise hook_timeout adver_interval replicate reconcile_interval max_delete history_keep ssh_key "
-    "ssh_options ssh_port metrics_listen password_file password_also status_file state_dir run_dir"
+    "ssh_options ssh_port metrics_listen metrics_web_config metrics_textfile password_file "
+    "password_also status_file state_dir run_dir"
 )
 
 

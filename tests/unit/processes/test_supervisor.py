@@ -7,6 +7,7 @@ import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -406,6 +407,36 @@ def test_metrics_are_served_and_a_slow_client_is_not_in_the_way(node):
     assert found["skd_cluster_epoch"] == 6
     assert found["skd_cluster_advertisements_dropped_total[bad_key]"] == 2
     assert found["skd_cluster_address_held[203.0.113.10]"] == 1
+
+
+def test_metrics_are_protected_from_the_first_moment_and_a_bad_file_lets_nobody_in(node, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    web = tmp_path / "web.yml"
+    web.write_text("basic_auth_users: {prom: plain}\n")
+    node.write_config(metrics_listen=f"127.0.0.1:{port}", metrics_web_config=str(web))
+    node.begin(Role.BACKUP)
+    eventually(lambda: "web.yml: basic_auth_users: 'prom': expected a bcrypt hash" in node.logged())
+    assert any("metrics: " in one for one in node.ask(verb="status")["status"]["problems"])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    web.write_text("basic_auth_users: {prom: $2b$04$%s}\n" % ("a" * 53))
+    eventually(lambda: "metrics_available" in node.logged())
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
+
+
+def test_metrics_are_a_file_while_the_service_runs(node, tmp_path):
+    path = tmp_path / "skd.prom"
+    node.write_config(metrics_listen="off", metrics_textfile=str(path))
+    elector = node.begin(Role.BACKUP)
+    eventually(lambda: path.exists() and "skd_cluster_build_info{" in path.read_text())
+    node.signal(signal.SIGTERM)
+    elector.hears(Command)
+    elector.leave(0)
+    assert node.ended() == ExitCode.OK
+    assert not path.exists()
 
 
 def test_a_metrics_port_in_use_is_one_warning_and_the_service_goes_on(node):

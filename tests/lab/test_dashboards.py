@@ -1,0 +1,139 @@
+"""Every query of every panel and every rule, asked of a real Prometheus that scrapes a real pair while faults happen."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.labkit import CONFIG_TREE, Client, Lab, Node, eventually
+
+DASHBOARDS = Path(__file__).parents[2] / "dashboards"
+PAIR = "10.77.0.1,10.77.0.2"
+CONFIG = """\
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+rule_files: [/etc/prometheus-lab/alerts.yaml]
+scrape_configs:
+  - job_name: skd-cluster
+    static_configs: [{targets: ["10.77.0.1:9869", "10.77.0.2:9869"]}]
+"""
+
+
+@dataclass
+class Prometheus:
+    """One that runs on the client's machine."""
+
+    client: Client
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """Return the result of an instant query. AssertionError when it is refused."""
+        return self._ask("query", query=query)
+
+    def over_time(self, query: str, seconds: int) -> list[dict[str, Any]]:
+        """Return the result of a range query up to now."""
+        now = float(self.client.run(["date", "+%s"]).stdout)
+        return self._ask("query_range", query=query, start=now - seconds, end=now, step=1)
+
+    def _ask(self, how: str, **words: Any) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:9090/api/v1/{how}?{urlencode(words)}"
+        answer = json.loads(self.client.run(["curl", "-s", url]).stdout or "{}")
+        assert answer.get("status") == "success", f"{words['query']}: {answer}"
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire, or wait to."""
+        return {one["metric"]["alertname"] for one in self.ask("ALERTS")}
+
+
+@pytest.fixture
+def prometheus(client: Client) -> Prometheus:
+    client.write("/etc/prometheus-lab/prometheus.yml", CONFIG)
+    client.write("/etc/prometheus-lab/alerts.yaml", (DASHBOARDS / "alerts.yaml").read_text())
+    client.run("mkdir -p /run/prometheus")
+    options = "--config.file=/etc/prometheus-lab/prometheus.yml --storage.tsdb.path=/run/prometheus"
+    client.popen(f"exec prometheus {options} --web.listen-address=127.0.0.1:9090", output="/var/log/prometheus.out")
+    found = Prometheus(client)
+    ready = ["curl", "-fs", "http://127.0.0.1:9090/-/ready"]
+    eventually(lambda: client.run(ready, check=False).returncode == 0, within=20, what="Prometheus answers")
+    return found
+
+
+@pytest.fixture
+def running(lab: Lab, lb1: Node, lb2: Node) -> tuple[Node, Node]:
+    """A pair that replicates, lb1 master."""
+    for number, node in enumerate((lb1, lb2)):
+        node.make_tree(farms=5, seed=number)
+        node.write_config(floating="listed", advert_interval="0.1", max_delete="100")
+    lab.trust()
+    lb1.add_address()
+    for node, role in ((lb1, "master"), (lb2, "backup")):
+        node.start_daemon()
+        eventually(lambda node=node, role=role: node.role() == role, within=5, what="roles")
+    eventually(lambda: lb1.status()["replication"]["in_sync"], within=30, what="in sync")
+    return lb1, lb2
+
+
+def test_all_panels_have_data_while_faults_happen(running: tuple[Node, Node], prometheus: Prometheus, lab: Lab) -> None:
+    lb1, lb2 = running
+    eventually(lambda: len(prometheus.ask("skd_cluster_pair_info")) == 2, within=20, what="both are scraped")
+    eventually(lambda: role_of(prometheus, "master") == {"lb1"}, within=10)
+
+    lb1.write(f"{CONFIG_TREE}/edited.cfg", "by somebody\n")
+    confirmed = 'increase(skd_cluster_replication_lag_seconds_count{instance="10.77.0.1:9869"}[10s]) > 0'
+    eventually(lambda: prometheus.ask(confirmed), within=20, what="a confirmed change is seen")
+    prometheus.client.run("echo garbage > /dev/udp/10.77.0.1/10112")
+    dropped = "increase(skd_cluster_advertisements_dropped_total[10s]) > 0"
+    eventually(lambda: prometheus.ask(dropped), within=20, what="a packet of a stranger is seen")
+    lab.partition(lb1, lb2)
+    eventually(lambda: role_of(prometheus, "master") == {"lb1", "lb2"}, within=20, what="two masters are seen")
+    eventually(lambda: "SkdClusterTwoMasters" in prometheus.firing(), within=10, what="the alert")
+    lab.heal()
+    eventually(lambda: len(role_of(prometheus, "master")) == 1, within=20, what="one master is seen")
+    master, backup = (lb1, lb2) if lb1.role() == "master" else (lb2, lb1)
+    eventually(lambda: prometheus.ask("skd_cluster:pair_ready_backups == 1"), within=20, what="a ready backup is seen")
+    eventually(lambda: "SkdClusterTwoMasters" not in prometheus.firing(), within=10, what="the alert ends")
+    backup.run(["skd-cluster", "standby"])
+    eventually(lambda: role_of(prometheus, "standby") == {backup.name}, within=20, what="standby is seen")
+    eventually(lambda: "SkdClusterBackupNotReady" in prometheus.firing(), within=10, what="the alert")
+    backup.run(["skd-cluster", "online"])
+    eventually(lambda: prometheus.ask("skd_cluster:pair_ready_backups == 1"), within=20, what="it is ready again")
+    master.kill_daemon()
+    eventually(lambda: role_of(prometheus, "master") == {backup.name}, within=20, what="the takeover is seen")
+    eventually(lambda: "SkdClusterNodeMissing" in prometheus.firing(), within=10, what="the alert")
+
+    for name in ("pair.json", "fleet.json"):
+        for panel in json.loads((DASHBOARDS / name).read_text())["panels"]:
+            for target in panel.get("targets", ()):
+                has_data(prometheus, f"{name}: {panel['title']}", target)
+
+
+def role_of(prometheus: Prometheus, role: str) -> set[str]:
+    """Return the names of the nodes that have the role, as Prometheus knows it now."""
+    query = f'(skd_cluster_role{{role="{role}"}} == 1) * on (instance) group_left (node) skd_cluster_pair_info'
+    found = prometheus.ask(query)
+    return {one["metric"]["node"] for one in found}
+
+
+MAY_BE_EMPTY = ("check_healthy",)
+"""The pair of this test has no health check."""
+
+
+def has_data(prometheus: Prometheus, what: str, target: dict[str, Any]) -> None:
+    """Ask a panel's query as Grafana would; there must be data, with what the legend wants, and numbers in it."""
+    query = target["expr"].replace("$__rate_interval", "10s").replace("$pair", PAIR)
+    found = prometheus.ask(query) if target.get("instant") else prometheus.over_time(query, 120)
+    if any(name in query for name in MAY_BE_EMPTY):
+        return
+    assert found, f"{what}: no data for {query}"
+    wanted = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+    numbers = []
+    for one in found:
+        assert wanted <= set(one["metric"]), f"{what}: {target['legendFormat']} has no {wanted - set(one['metric'])}"
+        numbers += [value for _, value in one.get("values") or [one["value"]] if value not in ("NaN", "+Inf", "-Inf")]
+    assert numbers, f"{what}: only quantiles of nothing for {query}"
+    legends = [tuple(one["metric"].get(name) for name in sorted(wanted)) for one in found]
+    assert len(set(legends)) == len(legends), f"{what}: two lines have the same legend: {legends}"
