@@ -9,6 +9,7 @@ from mmap import mmap
 from skd_cluster.adapters.udp import AdvertSocket
 from skd_cluster.core import wire
 from skd_cluster.core.actions import Word
+from skd_cluster.core.heartbeat import Heartbeat
 from skd_cluster.core.histogram import JITTER_BOUNDS, Histogram
 from skd_cluster.core.lastword import LastWord, page_bytes
 from skd_cluster.core.model import NEVER, SECOND, DropReason, Nanos, seconds
@@ -73,6 +74,7 @@ class Advertiser:
     paths: tuple[Path, ...]
     counters: Counter[str] = field(default_factory=Counter)
     jitter: Histogram = field(default_factory=lambda: Histogram(JITTER_BOUNDS))
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
     drained: bool = True
     """Whether the last `receive` took all that had arrived."""
     pestered: bool = False
@@ -134,6 +136,7 @@ class Advertiser:
                 self.counters["received"] += 1
                 self.paths[path].heard_at = now
                 self._measure(found, now)
+                self.heartbeat.heard(now, found.interval, paced=Flag.PACED in found.flags)
             case Challenge():
                 self.counters[f"dropped.{DropReason.UNPROVEN}"] += 1
             case Dropped(reason):
