@@ -105,7 +105,7 @@ def _live(looker: Looker) -> None:
 
 
 def _plain(looker: Looker) -> None:
-    """Print what is new, until nobody reads it any more."""
+    """Print what is new. Raises BrokenPipeError when nobody reads it any more."""
     reader = select.poll()
     reader.register(sys.stdout.fileno(), 0)
     last = None
@@ -115,7 +115,7 @@ def _plain(looker: Looker) -> None:
             print("\n".join((f"--- {moment(wall())}", *_block(looker.seen))), flush=True)
             last = now
         if any(state & (select.POLLERR | select.POLLNVAL) for _, state in reader.poll(_EVERY * 1000)):
-            return
+            raise BrokenPipeError
         looker.look()
 
 

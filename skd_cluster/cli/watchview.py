@@ -226,7 +226,7 @@ def _beat(late: float | None, interval: float, signs: Signs) -> Piece:
     if _is_late(late, interval):
         return signs.late, Tone.DOUBTFUL
     steps = (0.01, 0.04, 0.12)  # of the interval: a quiet host stays below the first
-    return signs.levels[sum(abs(late) > step * interval for step in steps)], Tone.GOOD
+    return signs.levels[sum(late > step * interval for step in steps)], Tone.GOOD
 
 
 def _is_late(late: float, interval: float) -> bool:
@@ -235,9 +235,11 @@ def _is_late(late: float, interval: float) -> bool:
 
 def beats_words(beats: Sequence[float | None], interval: float) -> str:
     """Return the strip in numbers."""
-    heard = [abs(one) for one in beats if one is not None]
+    heard = [one for one in beats if one is not None]
     late = sum(one is not None and _is_late(one, interval) for one in beats)
-    jitter = f"jitter {median(heard) * 1000:.2f} ms, at most {max(heard) * 1000:.2f}; " if heard else ""
+    jitter = (
+        f"jitter {median(map(abs, heard)) * 1000:.2f} ms, the latest {max(0, *heard) * 1000:.2f}; " if heard else ""
+    )
     return f"every {interval:g} s: {jitter}{late} late, {len(beats) - len(heard)} missed of {len(beats)}"
 
 

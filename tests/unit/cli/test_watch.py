@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from skd_cluster.core.model import Role
+from skd_cluster.core.model import ExitCode, Role
 from tests.fakes.supervised import REPOSITORY, Node, eventually, report
 
 ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
@@ -239,4 +239,4 @@ def test_it_ends_when_nobody_reads_any_more(node):
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"--- ")
         process.stdout.close()
-        assert process.wait(10) == 0
+        assert process.wait(10) == ExitCode.FAILED  # as every verb

@@ -1,6 +1,7 @@
 """What `status --watch` draws, exactly."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from skd_cluster.core.readiness import readiness
 from skd_cluster.core.status import HookTotals, Snapshot, status
 from tests.fakes.supervised import replicated, report
 
+PAGE = Path(__file__).parents[3] / "docs" / "watch.md"
 FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
 QUIET = [100, -200, 3000, 9000, 30000, 60000, None, None, -90]
 NOT_RUNNING = "the service is NOT RUNNING here: systemctl start skudonet-ce-cluster"
@@ -78,7 +80,7 @@ reason: start                          │ hears this node
 epoch 4, generation 0                  │ epoch 1, generation 0
 version 3.0.0                          │ version 3.0.0
 heartbeat  ▁▁▂▃▄▇xx▁
-           every 0.2 s: jitter 3.00 ms, at most 60.00; 1 late, 2 missed of 9
+           every 0.2 s: jitter 3.00 ms, the latest 60.00; 1 late, 2 missed of 9
 addresses  203.0.113.10 on lo: held here
 copying    in sync; sent: last 12:00:05, took 0.10 s
 takeover   192.0.2.2 could take over now; the last ones took 310 ms (peer
@@ -242,3 +244,8 @@ def test_what_runs_on_by_itself_is_no_change():
         Seen(None),
     ]
     assert all(gist(Seen(before)) != gist(other) for other in different)
+
+
+def test_the_manual_shows_it_as_it_is():
+    picture = PAGE.read_text().partition("<!-- screen -->\n")[2].partition("<!-- end of screen -->")[0]
+    assert [line.removeprefix("    ") for line in picture.splitlines()] == shown(Seen(BUSY), 80, 24)
