@@ -4,6 +4,7 @@ import os
 import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, Protocol
 
 from systemd import journal
 
-from skd_cluster.core.events import message_id
+from skd_cluster.adapters.clock import wall
+from skd_cluster.core.events import PASSING, message_id
 
 SEVERITIES = {"emerg": 0, "alert": 1, "crit": 2, "err": 3, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 
 _SOCKET = Path("/run/systemd/journal/socket")
 _DEPTH = 1000
+_RECENT, _SHOWN = 20, 300
+"""So many lines are remembered, and of each so many characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Journal:
         self.dropped = 0
         self.heed: Callable[[str, str], None] = _nobody
         """Is told the word and the sentence of each line as well, at once and by whichever thread logs it."""
+        self._recent: deque[tuple[float, Line]] = deque(maxlen=_RECENT)
         self._sink = sink
         self._queue: queue.Queue[Line | None] = queue.Queue(depth)
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -86,10 +91,20 @@ class Journal:
     def log(self, event: str, text: str, severity: str = "info", **fields: Any) -> None:
         """Queue a line; never waits. Any thread may call this."""
         self.heed(event, text)
+        line = Line(event, text, severity, fields)
+        if event not in PASSING:
+            self._recent.append((wall(), line))
         try:
-            self._queue.put_nowait(Line(event, text, severity, fields))
+            self._queue.put_nowait(line)
         except queue.Full:
             self.dropped += 1
+
+    def recent(self) -> list[dict[str, Any]]:
+        """Return the last lines that matter, the newest last, for `status --json`."""
+        return [
+            {"at": round(at, 3), "event": line.event, "severity": line.severity, "text": line.text[:_SHOWN]}
+            for at, line in tuple(self._recent)
+        ]
 
     def close(self, patience: float = 1.0) -> None:
         """Write what is queued, but wait no longer than `patience` seconds for it."""

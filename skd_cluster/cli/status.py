@@ -4,21 +4,25 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 from skd_cluster.cli.client import NoAnswer, ask
 from skd_cluster.cli.serving import may_serve
 from skd_cluster.core.model import ExitCode
 
-_CLEAR = "\x1b[H\x1b[J"
 _INTERVAL = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this verb."""
-    parser.add_argument("--watch", action="store_true", help="show it anew each second, until interrupted")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show both nodes and what happens, live, until q or Ctrl-C; in a pipe a block for each change",
+    )
     parser.add_argument(
         "--may-serve",
         action="store_true",
@@ -33,18 +37,28 @@ def run(args: argparse.Namespace) -> ExitCode:
         print(why)
         return ExitCode.OK if may else ExitCode.FAILED
     if not args.watch:
-        return _show(args, "")
+        return _show(args)
+    try:
+        if args.json:
+            return _stream(args)
+        code: ExitCode = import_module("skd_cluster.cli.watch").watch(args)  # what it needs is slow to import
+    except KeyboardInterrupt:
+        return ExitCode.OK  # that is how it ends
+    return code
+
+
+def _stream(args: argparse.Namespace) -> ExitCode:
+    """Print a line of JSON each second."""
     pause = threading.Event()
-    before = _CLEAR if sys.stdout.isatty() else ""
     while True:
-        code = _show(args, before)
+        code = _show(args)
         if code is ExitCode.FAILED:
             return code
         sys.stdout.flush()
         pause.wait(_INTERVAL)
 
 
-def _show(args: argparse.Namespace, before: str) -> ExitCode:
+def _show(args: argparse.Namespace) -> ExitCode:
     try:
         found: dict[str, Any] = ask(args, verb="status")["status"]
     except NoAnswer as none:
@@ -52,24 +66,24 @@ def _show(args: argparse.Namespace, before: str) -> ExitCode:
     if args.json:
         print(json.dumps(found, indent=None if args.watch else 2))
     else:
-        print(before + "\n".join(render(found)))
+        print("\n".join(render(found)))
     return ExitCode.OK
 
 
-def render(found: dict[str, Any]) -> Iterator[str]:
+def render(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines for people."""
     for problem in found["problems"]:
         yield f"!          {problem}"
-    yield f"node       {found['node']} is {found['role'].upper()} since {_moment(found['since'])}: {_why(found)}"
+    yield f"node       {found['node']} is {found['role'].upper()} since {moment(found['since'])}: {why_words(found)}"
     yield f"           epoch {found['epoch']}, configuration generation {found['generation']}"
     for index, one in enumerate(found["addresses"]):
         label = "addresses" if index == 0 else ""
         held = "held here" if one["held"] else "not here"
         yield f"{label:<10} {one['address']} on {one['interface']}: {held}"
     yield f"peer       {_peer(found['peer'])}"
-    yield f"copying    {_replication(found)}"
+    yield f"copying    {copying_words(found)}"
     if found["role"] in ("master", "backup"):
-        yield f"takeover   {_ready(found)}"
+        yield f"takeover   {ready_words(found)}"
     for index, one in enumerate(found["checks"]):
         state = "healthy" if one["healthy"] else f"FAILED: {one['detail']}"
         yield f"{'checks' if index == 0 else '':<10} {one['name']}: {state}"
@@ -77,12 +91,13 @@ def render(found: dict[str, Any]) -> Iterator[str]:
     yield f"version    {found['version']}{realtime}"
 
 
-def _why(found: dict[str, Any]) -> str:
+def why_words(found: Mapping[str, Any]) -> str:
+    """Return why the node has its role."""
     reason = str(found["reason"]).replace("_", " ") or "not decided yet"
     return f"{reason} ({found['detail']})" if found["detail"] else reason
 
 
-def _peer(peer: dict[str, Any]) -> str:
+def _peer(peer: Mapping[str, Any]) -> str:
     if not peer["alive"]:
         ago = peer["heard_seconds_ago"]
         last = "never heard since this service started" if ago is None else f"silent for {ago:.1f} s"
@@ -91,7 +106,7 @@ def _peer(peer: dict[str, Any]) -> str:
     return f"{peer['address']} is {str(peer['role']).upper()}, version {peer['version']}; {both}"
 
 
-def _ready(found: dict[str, Any]) -> str:
+def ready_words(found: Mapping[str, Any]) -> str:
     """Return whether the one that is not master could be it now."""
     ready = found["ready"]
     who = found["peer"]["address"] if found["role"] == "master" else "this node"
@@ -103,10 +118,11 @@ def _ready(found: dict[str, Any]) -> str:
     return f"{who} could take over now" + (f"; the last ones took {', '.join(times)}" if times else "")
 
 
-def _replication(found: dict[str, Any]) -> str:
+def copying_words(found: Mapping[str, Any], said: Callable[[float | None], str] | None = None) -> str:
+    """Return how the replication is; `said` puts an instant into words."""
     replication = found["replication"]
     last = replication["last_success"]
-    when = f"last {_moment(last)}" if last else "nothing yet since this service started"
+    when = f"last {(said or moment)(last)}" if last else "nothing yet since this service started"
     state = "in sync" if replication["in_sync"] else "NOT in sync"
     if found["role"] != "master":
         return f"{state} with the peer; received: {when}"
@@ -117,7 +133,7 @@ def _replication(found: dict[str, Any]) -> str:
     return f"{state}; sent: {when}{lag}{waiting}{running}"
 
 
-def _moment(instant: float | None) -> str:
+def moment(instant: float | None) -> str:
     """Return local time for a reader who knows what day it is."""
     if not instant:
         return "never"

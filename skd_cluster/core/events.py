@@ -56,6 +56,9 @@ EVENTS = {
 }
 """The words there are. A trouble of the replication has a word of its own for each kind, `replication_` and the kind."""
 
+PASSING = frozenset({"hook_started", "hook_output", "applied", "repeated"})
+"""Lines that come by the dozen and would push out of sight what people look for."""
+
 
 def message_id(event: str) -> str:
     """Return the MESSAGE_ID of a kind of line, for `journalctl MESSAGE_ID=`."""

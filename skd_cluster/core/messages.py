@@ -131,7 +131,8 @@ class ElectorReport:
     """From the elector, once a second and after each change: all it knows. Cumulative numbers since its start.
 
     `at` and the `*_at` are monotonic nanoseconds (0: never). `peer` has `address alive hears_us role epoch data_epoch
-    generation digest version heard_at`; `addresses` are `{address, interface, held}`; `counters` are flat names such
+    generation digest version heard_at heartbeat`, the last with `interval` and `beats` as in
+    `core.heartbeat`; `addresses` are `{address, interface, held}`; `counters` are flat names such
     as `sent`, `received`, `dropped.bad_key`, `lease_renewals`, `foreign_arp`, `channel_dropped`. `confirmed` is from
     the latest claim to the gateway's answer, in nanoseconds. `links` are `{name, alive, fault}`, one a path to the peer,
     the main one first. `jitter` and `lateness` are `{"counts": [...], "total": seconds}` over the bounds of

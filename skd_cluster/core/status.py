@@ -273,7 +273,14 @@ def _peer(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
         "epoch": int(peer.get("epoch", 0)),
         "generation": int(peer.get("generation", 0)),
         "links": [] if snapshot.elector is None else snapshot.elector.links,
+        "heartbeat": _heartbeat(peer.get("heartbeat", {})),
     }
+
+
+def _heartbeat(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return when the last advertisements came: seconds after they were due, null for those that did not come."""
+    beats = [None if one is None else one / 1e6 for one in told.get("beats", ())]
+    return {"interval_seconds": told.get("interval", 0) / SECOND, "late_seconds": beats}
 
 
 def _replication(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from skd_cluster.adapters.udp import AdvertSocket
 from skd_cluster.core import wire
 from skd_cluster.core.actions import Word
 from skd_cluster.core.flight import Kind, Ring
+from skd_cluster.core.heartbeat import Heartbeat
 from skd_cluster.core.histogram import JITTER_BOUNDS, Histogram
 from skd_cluster.core.lastword import LastWord, page_bytes
 from skd_cluster.core.model import NEVER, SECOND, DropReason, Nanos, seconds
@@ -78,6 +79,7 @@ class Advertiser:
     jitter: Histogram = field(default_factory=lambda: Histogram(JITTER_BOUNDS))
     flight: Ring = field(default_factory=Ring)
     """What was heard and said lately."""
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
     drained: bool = True
     """Whether the last `receive` took all that had arrived."""
     pestered: bool = False
@@ -140,6 +142,7 @@ class Advertiser:
                 self.paths[path].heard_at = now
                 self.flight.note(now, _HEARD, found.role, found.priority)
                 self._measure(found, now)
+                self.heartbeat.heard(now, found.interval, paced=Flag.PACED in found.flags)
             case Challenge():
                 self.counters[f"dropped.{DropReason.UNPROVEN}"] += 1
             case Dropped(reason):

@@ -29,7 +29,7 @@ def election_report(
         detail=_detail(machine),
         epoch=machine.epoch,
         faults=[[note.fault, note.detail] for note in sorted(machine.all_faults())],
-        peer={"address": str(voice.link.remote), **_peer(machine, now)},
+        peer={"address": str(voice.link.remote), "heartbeat": _heartbeat(voice, now), **_peer(machine, now)},
         addresses=[
             {"address": str(vip.address), "interface": vip.interface, "held": vip.address in holder.keeper.held}
             for vip in holder.keeper.vips
@@ -73,6 +73,10 @@ def _detail(machine: ElectionMachine) -> str:
     if machine.witnessed or machine.role is Role.MASTER:
         return ""
     return "no witness answers: without one this node does not take over by itself"
+
+
+def _heartbeat(voice: Advertiser, now: Nanos) -> dict[str, Any]:
+    return {"interval": voice.heartbeat.interval, "beats": voice.heartbeat.beats(now)}
 
 
 def _peer(machine: ElectionMachine, now: Nanos) -> dict[str, Any]:

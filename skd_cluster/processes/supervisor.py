@@ -90,7 +90,7 @@ class Supervisor:
         self._succession = Succession(board, self._replicator, self._keeper)
         self._control = ControlServer(config.run_dir)
         self._holdings = Holdings(config, journal, board, self._elector.send, self._replicator.send)
-        self._desk = Desk(loop, self._control, board, self, self._holdings)
+        self._desk = Desk(loop, journal, self._control, board, self, self._holdings)
         self._notes = NoteLog(journal)
         self._watch = Watch(journal, board, self._liveness, self._status_file)
         self._metrics = MetricsKeeper(config, journal, board)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from skd_cluster.adapters.clock import wall
 from skd_cluster.adapters.control import Client, ControlServer
+from skd_cluster.adapters.journal import Journal
 from skd_cluster.core.messages import Command, CommandResult, Data, Note
 from skd_cluster.core.model import MILLISECOND, Nanos, Role, nanos
 from skd_cluster.core.readiness import obstacles, peer_name, readiness
@@ -52,8 +53,11 @@ class _Wait:
 class Desk:
     """Serves every connection of the control socket; none can keep it busy."""
 
-    def __init__(self, loop: Loop, server: ControlServer, board: Board, service: Service, holdings: Holdings) -> None:
+    def __init__(
+        self, loop: Loop, journal: Journal, server: ControlServer, board: Board, service: Service, holdings: Holdings
+    ) -> None:
         self._loop = loop
+        self._journal = journal
         self._server = server
         self._board = board
         self._service = service
@@ -195,7 +199,7 @@ class Desk:
 
     def _status(self, _asked: Answer, now: Nanos) -> Answer:
         snapshot = self._board.now
-        told = {**status(snapshot, now, wall()), "ready": readiness(snapshot, now)}
+        told = {**status(snapshot, now, wall()), "ready": readiness(snapshot, now), "events": self._journal.recent()}
         return {"ok": True, "text": "", "status": told}
 
     def _fence(self, _asked: Answer, _now: Nanos) -> Answer:

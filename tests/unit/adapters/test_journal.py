@@ -52,3 +52,16 @@ def test_the_journal_is_used_when_stderr_leads_there_only():
     assert choose_sink({}) is to_stderr
     assert choose_sink({"JOURNAL_STREAM": "1:1"}) in (to_stderr, to_journal)
     assert choose_sink({"JOURNAL_STREAM": "nonsense"}) is to_stderr
+
+
+def test_the_last_lines_that_matter_are_remembered():
+    journal = Journal(lambda _line: None, depth=100)
+    journal.log("started", "first")
+    for number in range(30):
+        journal.log("hook_output", "chatter")
+        journal.log("check_failed", f"{number} " + "x" * 1000, "warning", check="web")
+    found = journal.recent()
+    assert [one["text"].split()[0] for one in found] == [str(number) for number in range(10, 30)]
+    assert {one["event"] for one in found} == {"check_failed"}
+    assert (found[0]["severity"], len(found[0]["text"])) == ("warning", 300)
+    assert found[0]["at"] <= found[-1]["at"]

@@ -1,6 +1,6 @@
 import json
-import os
-import pty
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from skd_cluster.core.checks import CheckState
 from skd_cluster.core.model import Nanos, Role
 from skd_cluster.core.readiness import readiness
 from skd_cluster.core.status import Snapshot, status
-from tests.fakes.supervised import Node, eventually, replicated, report
+from tests.fakes.supervised import Node, replicated, report
 
 FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
 
@@ -72,17 +72,30 @@ def test_against_a_running_service(tmp_path, capsys):
         assert json.loads(capsys.readouterr().out)["role"] == "backup"
 
 
-def test_watching_redraws_on_a_terminal(tmp_path):
+def test_watching_is_imported_only_when_it_is_asked_for(tmp_path):
     with Node(tmp_path) as node:
         node.begin(Role.BACKUP)
-        pid, terminal = pty.fork()
-        if pid == 0:
-            words = [sys.executable, "-m", "skd_cluster.cli.main", "status", "--watch", "--config", str(node.config)]
-            os.execv(sys.executable, words)
-        seen = b""
-        while seen.count(b"\x1b[H\x1b[J") < 2:
-            seen += os.read(terminal, 4096)
-        assert seen.count(b"is BACKUP since") >= 1
-        os.write(terminal, b"\x03")
-        eventually(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid)
-        os.close(terminal)
+        words = "import sys; from skd_cluster.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+        command = [sys.executable, "-c", words, "status", "--config", str(node.config)]
+        loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        assert not {"rich", "skd_cluster.cli.watch"} & set(loaded)
+
+
+def test_watching_as_json_is_a_line_each_second(tmp_path):
+    with Node(tmp_path) as node:
+        node.begin(Role.BACKUP)
+        words = [
+            sys.executable,
+            "-m",
+            "skd_cluster.cli.main",
+            "status",
+            "--watch",
+            "--json",
+            "--config",
+            str(node.config),
+        ]
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert [json.loads(process.stdout.readline())["role"] for _ in range(2)] == ["backup", "backup"]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0

@@ -29,6 +29,14 @@ def test_the_contract_s_keys_are_there_before_anything_is_known():
     assert found["problems"] == ["the elector has not reported yet"]
 
 
+def test_the_heartbeat_is_told_in_seconds():
+    snapshot, now = seen()
+    assert status(snapshot, now, 0)["peer"]["heartbeat"] == {"interval_seconds": 0.0, "late_seconds": []}
+    snapshot.elector.peer["heartbeat"] = {"interval": 200_000_000, "beats": [120, None, -30]}
+    found = status(snapshot, now, 0)["peer"]["heartbeat"]
+    assert found == {"interval_seconds": 0.2, "late_seconds": [0.00012, None, -0.00003]}
+
+
 def test_since_is_wall_time():
     snapshot, _ = seen()
     assert status(snapshot, Nanos(snapshot.elector.since + nanos(90)), 1000.0)["since"] == 910.0
