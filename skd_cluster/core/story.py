@@ -138,8 +138,9 @@ def _causes(record: Record, _peer: str) -> Iterator[tuple[int, str]]:
 def _last_heard(record: Record, peer: str) -> Iterator[tuple[int, str]]:
     row = last(record, Kind.HEARD)
     if row is not None and record.new == "master":
-        gone = row[3] == 0
-        yield row[0], f"heard {peer} say that it goes" if gone else f"heard {peer} for the last time"
+        silent = record.reason in (Reason.PEER_SILENT, Reason.RECOVERED)
+        ending = " say that it goes" if row[3] == 0 else " for the last time" if silent else ""
+        yield row[0], f"heard {peer}{ending}"
 
 
 def _last_said(record: Record, _peer: str) -> Iterator[tuple[int, str]]:

@@ -54,6 +54,15 @@ def story(*halves: Half, silence: str = "") -> list[str]:
     return [f"{(line.at - WALL) * 1000:.0f} {line.node} {line.text}" for line in tell(incident, silence).lines]
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"), [("peer_silent", "heard 10.77.0.1 for the last time"), ("elected", "heard 10.77.0.1")]
+)
+def test_the_last_word_before_a_silence_is_called_so_and_no_other(reason, words):
+    packets = ((ms(-600), Kind.HEARD, 1, 100),)
+    told = story(Half(record(reason=reason, packets=packets)))
+    assert f"-600 lb2 {words}" in told
+
+
 def unknown(*halves: Half, silence: str = "") -> list[str]:
     incident = choose(
         [one for one in halves if one.record.node == "lb2"], [one for one in halves if one.record.node == "lb1"]
