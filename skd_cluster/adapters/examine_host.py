@@ -24,7 +24,7 @@ from skd_cluster.core.scope import Verdict
 _PATIENCE = nanos(5)
 _ANSWER = 3.0
 _UNIT = "LoadState,ActiveState,Result,ExecMainStatus,UnitFileState,RestartPreventExitStatus,NeedDaemonReload,Type"
-_LIBRARIES = ("netaddr", "plumbum", "prometheus-client", "pyinotify", "systemd-python")
+_LIBRARIES = ("netaddr", "plumbum", "prometheus-client", "pyinotify", "rich", "systemd-python")
 _STATUS_WORD = "skudonet-ce-cluster.status"
 _SHELL_FILES = ("/root/.bashrc", "/root/.profile", "/root/.bash_profile", "/etc/bash.bashrc", "/etc/profile")
 _TIME_ERROR = 5
