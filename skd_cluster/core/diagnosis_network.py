@@ -121,7 +121,8 @@ def _managers(node: NodeFacts) -> Iterator[Verdict]:
                 f"mkdir -p {drop_in} && printf '[Network]\\nKeepConfiguration=static\\n' > {drop_in}/skd-cluster.conf "
                 "&& networkctl reload"
             )
-            found.append(warning(f"a restart of systemd-networkd removes foreign addresses of {name}", remedy))
+            words = f"a restart of systemd-networkd removes foreign addresses of {name}"
+            found.append(warning(f"{words}; so does what mends it, once: not while this node is master", remedy))
     if node.networkd and node.networkd_rules not in ("no", "false"):
         remedy = (
             "mkdir -p /etc/systemd/networkd.conf.d && printf '[Network]\\nManageForeignRoutingPolicyRules=no\\n"
