@@ -38,10 +38,21 @@ systemctl mask apt-daily.timer apt-daily-upgrade.timer systemd-timesyncd.service
 """
 
 
+# By apt, because debootstrap knows nothing of virtual packages; and nothing is started in an image.
+INSTALL = """\
+printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq -y --no-install-recommends install {packages} < /dev/null
+rm /usr/sbin/policy-rc.d
+"""
+
+
 def image(packages: Iterable[str] = ()) -> Path:
     """Return a Debian 12 with `BASE` and these packages, made now if there is none yet. Nobody may write into it."""
     wanted = sorted({*BASE, *packages})
-    stamp = hashlib.sha256("\n".join([RELEASE, RECIPE, *wanted]).encode()).hexdigest()[:12]
+    stamp = hashlib.sha256("\n".join([RELEASE, INSTALL, RECIPE, *wanted]).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skd-cluster"
     cache.mkdir(parents=True, exist_ok=True)
     ready = cache / f"{RELEASE}-{stamp}"
@@ -50,7 +61,7 @@ def image(packages: Iterable[str] = ()) -> Path:
         if not ready.exists():
             trial = cache / "unfinished"
             shutil.rmtree(trial, ignore_errors=True)
-            _make(trial, wanted)
+            _make(trial, [one for one in wanted if one not in BASE])
             trial.rename(ready)
     return ready
 
@@ -58,11 +69,11 @@ def image(packages: Iterable[str] = ()) -> Path:
 def _make(folder: Path, packages: list[str]) -> None:
     """Debootstrap mounts in the tree what is not always unmounted after a failure: so in namespaces of its own."""
     print(f"making an image of Debian 12 in {folder.parent}: a minute", flush=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", RELEASE, str(folder), mirror()]
-    script = f"{shlex.join(command)} && exec chroot {shlex.quote(str(folder))} /bin/sh"
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(BASE)}", RELEASE, str(folder), mirror()]
+    script = f"{shlex.join(command)} && exec chroot {shlex.quote(str(folder))} /bin/sh -e"
     done = subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "sh", "-c", script],
-        input=RECIPE,
+        input=INSTALL.format(packages=shlex.join(packages)) + RECIPE,
         capture_output=True,
         text=True,
         check=False,
