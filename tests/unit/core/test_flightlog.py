@@ -39,6 +39,16 @@ def test_a_change_freezes_what_was_before_it() -> None:
     assert log.due == later(0.5)
 
 
+def test_before_the_first_change_there_is_no_record_and_rows_belong_to_none() -> None:
+    log = FlightLog(WHO, 41)
+    log.add([(NOW, 0, 2, 100)], NOW)
+    assert log.record is None
+    assert log.due is None
+    log.freeze(TAKEN, NOW, 1000.0)
+    assert log.record is not None
+    assert log.record.packets == ()
+
+
 def test_what_follows_is_added_and_written_together_a_second_later() -> None:
     log = frozen()
     log.due = None
