@@ -1,31 +1,18 @@
 """The lab's fixtures: a fresh laboratory for each test that asks for one."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.replication_pair import Pair
 from tests.labkit import Client, Lab, Node, why_not
-
-FAILED = pytest.StashKey[bool]()
+from tests.labkit.tier import FAILED, demand, pytest_runtest_makereport  # noqa: F401 -- pytest finds its hook here
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _host_can_do_it() -> None:
-    """A host that cannot is a reason to skip for a developer, and a failure where the tier is required (CI)."""
-    reason = why_not()
-    if reason and "lab" in os.environ.get("SKD_REQUIRE", "").split(","):
-        pytest.fail(f"the lab is required here, and cannot be: {reason}")
-    if reason:
-        pytest.skip(reason)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    item.stash[FAILED] = report.failed or item.stash.get(FAILED, False)
-    return report
+    demand("lab", "the lab is", why_not())
 
 
 @pytest.fixture

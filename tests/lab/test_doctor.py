@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.healthy import healthy_pair
 from tests.labkit import CLUSTER_CONF, Lab, Node, eventually
 from tests.labkit.node import HOOKS
 
@@ -15,19 +16,8 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def pair(lab: Lab, lb1: Node, lb2: Node) -> Iterator[tuple[Node, Node]]:
     """A healthy pair, lb1 master, with trees and keys of its own."""
-    for node in (lb1, lb2):
-        node.make_tree(farms=4)
-        node.write_config(floating="listed", advert_interval="0.1", exclude=None)
-    lab.trust()
-    lb1.run(["skd-cluster", "pair"])
-    lb1.add_address()
-    for node in (lb1, lb2):
-        node.start_daemon()
-    eventually(lambda: (lb1.role(), lb2.role()) == ("master", "backup"), within=5, what="roles")
-    eventually(lambda: lb1.status()["replication"]["in_sync"], within=20, what="in sync")
-    yield lb1, lb2
-    for node in (lb1, lb2):
-        assert "Traceback" not in node.output()
+    with healthy_pair(lab, lb1, lb2, lambda: lb1.run(["skd-cluster", "pair"])) as pair:
+        yield pair
 
 
 def doctor(node: Node, *words: str) -> tuple[int, list[dict[str, Any]]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.healthy import healthy_pair
 from tests.labkit import Lab, Node, eventually
 from tests.labkit.node import HOOKS
 
@@ -14,19 +15,12 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def pair(lab: Lab, lb1: Node, lb2: Node) -> Iterator[tuple[Node, Node]]:
-    for node in (lb1, lb2):
-        node.make_tree(farms=4)
-        node.write_config(floating="listed", advert_interval="0.1", exclude=None)
-        node.write(HOOKS.format("start"), "#!/bin/sh\nsleep 0.5\n", 0o755)
-    lab.trust()
-    lb1.add_address()
-    for node in (lb1, lb2):
-        node.start_daemon()
-    eventually(lambda: (lb1.role(), lb2.role()) == ("master", "backup"), within=5, what="roles")
-    eventually(lambda: lb1.status()["replication"]["in_sync"], within=20, what="in sync")
-    yield lb1, lb2
-    for node in (lb1, lb2):
-        assert "Traceback" not in node.output()
+    def slow_hooks() -> None:
+        for node in (lb1, lb2):
+            node.write(HOOKS.format("start"), "#!/bin/sh\nsleep 0.5\n", 0o755)
+
+    with healthy_pair(lab, lb1, lb2, slow_hooks) as pair:
+        yield pair
 
 
 def rehearsed(node: Node) -> tuple[int, dict[str, Any]]:

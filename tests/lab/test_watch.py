@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.healthy import healthy_pair
 from tests.labkit import Lab, Node, eventually
 from tests.labkit.screen import Screen
 
@@ -15,19 +16,8 @@ WATCH = "skd-cluster status --watch; echo ended with $?"
 
 @pytest.fixture
 def pair(lab: Lab, lb1: Node, lb2: Node) -> Iterator[tuple[Node, Node]]:
-    """A healthy pair, lb1 master."""
-    for node in (lb1, lb2):
-        node.make_tree(farms=4)
-        node.write_config(floating="listed", advert_interval="0.1", exclude=None)
-    lab.trust()
-    lb1.add_address()
-    for node in (lb1, lb2):
-        node.start_daemon()
-    eventually(lambda: (lb1.role(), lb2.role()) == ("master", "backup"), within=5, what="roles")
-    eventually(lambda: lb1.status()["replication"]["in_sync"], within=20, what="in sync")
-    yield lb1, lb2
-    for node in (lb1, lb2):
-        assert "Traceback" not in node.output()
+    with healthy_pair(lab, lb1, lb2) as pair:
+        yield pair
 
 
 def test_both_nodes_and_what_happens_to_them(pair: tuple[Node, Node]) -> None:

@@ -1,8 +1,7 @@
 """The package as built from this tree, and pairs of booted appliances to install it on."""
 
-import os
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from tests.labkit.appliance import Appliances, dependencies
 from tests.labkit.booted import BootedLab, why_not
 from tests.labkit.machine import REPOSITORY
+from tests.labkit.tier import FAILED, demand, pytest_runtest_makereport  # noqa: F401 -- pytest finds its hook here
 
-FAILED = pytest.StashKey[bool]()
 HERE = Path(__file__).parent
 
 
@@ -24,19 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _host_can_do_it() -> None:
-    """A host that cannot is a reason to skip for a developer, and a failure where the tier is required (CI)."""
-    reason = why_not()
-    if reason and "system" in os.environ.get("SKD_REQUIRE", "").split(","):
-        pytest.fail(f"booted nodes are required here, and cannot be: {reason}")
-    if reason:
-        pytest.skip(reason)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    item.stash[FAILED] = report.failed or item.stash.get(FAILED, False)
-    return report
+    demand("system", "booted nodes are", why_not())
 
 
 @pytest.fixture(scope="session")
