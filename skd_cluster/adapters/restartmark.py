@@ -5,11 +5,11 @@ kernel's leases do.
 """
 
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import write_atomic
+from skd_cluster.adapters.clock import since_boot
 from skd_cluster.core.model import SECOND
 
 _NAME = "restart"
@@ -17,7 +17,7 @@ _NAME = "restart"
 
 def leave_mark(run_dir: Path, epoch: int, lease: int) -> None:
     """Say that the master of `epoch` is started anew and its addresses stay for so many seconds. Raises OSError."""
-    until = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + lease * SECOND
+    until = since_boot() + lease * SECOND
     write_atomic(run_dir / _NAME, json.dumps({"epoch": epoch, "until": until}).encode(), mode=0o600, durable=False)
 
 
@@ -28,7 +28,7 @@ def marked_epoch(run_dir: Path) -> int | None:
         epoch, until = int(found["epoch"]), int(found["until"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return epoch if time.clock_gettime_ns(time.CLOCK_BOOTTIME) < until else None
+    return epoch if since_boot() < until else None
 
 
 def forget_mark(run_dir: Path) -> None:
