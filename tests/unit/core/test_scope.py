@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skd_cluster.core.scope import Scope, Verdict, sound
 
@@ -60,3 +62,29 @@ def test_verdicts(key, verdict):
 )
 def test_keys_from_outside(key, expected):
     assert sound(SCOPE, key) is expected
+
+
+NAMES = st.sampled_from(
+    [
+        "a",
+        "local",
+        "secret",
+        "if_eth0_conf",
+        "if_eth0:web_conf",
+        "x.tmp",
+        "x~",
+        ".skd-1",
+        "4913",
+        "deep",
+        "waf_rulesets.build",
+    ]
+)
+
+
+@given(
+    st.sampled_from(["config", "rt_tables", "extra/etc/extra"]), st.lists(NAMES, min_size=1, max_size=4), st.booleans()
+)
+def test_that_its_folder_travels_changes_no_verdict(root, names, folder):
+    key = "/".join([root, *names])
+    if SCOPE.verdict(key.rpartition("/")[0], folder=True) is Verdict.REPLICATED:
+        assert SCOPE.verdict(key, folder=folder, led=True) is SCOPE.verdict(key, folder=folder)
