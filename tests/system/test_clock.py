@@ -54,9 +54,12 @@ def test_nobody_notices_but_the_log(pair: Appliances, stepped: BootedNode, step:
         mark = probe.mark()
         stepped.path(STEP).write_text(f"{step:+d}\n")
         file = f"{CONFIG_TREE}/zlb-start"
-        stepped.path(file).write_text(f"#!/bin/sh\n# {step} seconds later\n")
-        arrived = lambda: "later" in pair.lb2.path(file).read_text() and last_success(stepped)  # noqa: E731
-        when = eventually(arrived, within=10, what="replication goes on")
+        content = f"#!/bin/sh\n# {step} seconds later\n"
+        stepped.path(file).write_text(content)
+        eventually(lambda: pair.lb2.path(file).read_text() == content, within=10, what="replication goes on")
+        ready = lambda: stepped.run("skd-cluster failover --dry-run", check=False).returncode == 0  # noqa: E731
+        eventually(ready, within=10, what="and is confirmed")
+        when = last_success(stepped)
         assert abs(when - time.time() - step) < 3600, "the clock was not stepped"  # noqa: TID251
         stepped.run("skd-cluster failover")
         eventually(lambda: pair.roles() == ("backup", "master"), within=5, what="there")
