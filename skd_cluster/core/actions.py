@@ -29,6 +29,13 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Advertise:
+    """Send an advertisement of the standard that is spoken now; `resigns`: the last one."""
+
+    resigns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Hold the floating addresses and announce them, all of them again if they are held already."""
 
@@ -49,7 +56,7 @@ class Changed:
     silent: Nanos = NEVER
 
 
-Action: TypeAlias = Send | Claim | Release | Changed
+Action: TypeAlias = Send | Advertise | Claim | Release | Changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,7 +252,12 @@ class ElectionMachine(Standing):
         if self.role is Role.INIT:
             return self._promote(self._claimant.reason(None), now)
         silent = Nanos(now - heard_at) if heard_at else NEVER
-        return self._promote(Reason.RECOVERED if self._asking else Reason.PEER_SILENT, now, silent)
+        return self._promote(self._silent_because, now, silent)
+
+    @property
+    def _silent_because(self) -> Reason:
+        """Why nobody is heard to be master."""
+        return Reason.RECOVERED if self._asking else Reason.PEER_SILENT
 
     def _look_for_witness(self, now: Nanos) -> list[Action]:
         """Step down as a master that sees neither its peer nor a witness: it is the one that is cut off."""

@@ -43,6 +43,20 @@ class Role(IntEnum):
 
 
 @unique
+class Transport(IntEnum):
+    """In which language a node is configured to hold the election. The numbers travel in packets: never renumber."""
+
+    UDP = 0
+    CARP = 1
+    VRRP = 2
+
+    @property
+    def word(self) -> str:
+        """The word of the configuration."""
+        return self.name.lower()
+
+
+@unique
 class Reason(StrEnum):
     """Why a role changed. A label of metrics and a journal field: a contract, add but never rename."""
 

@@ -17,6 +17,8 @@ class PeerView:
     heard_at: Nanos = NEVER
     heard_us_at: Nanos = NEVER
     """When we sent the latest packet that the peer says it has heard."""
+    imposed: Nanos = NEVER
+    """The dead interval of a standard, while one is spoken; NEVER: our own rule."""
 
     def heard(self, advert: Advert, now: Nanos, heard_us_at: Nanos) -> bool:
         """Take a verified packet; return whether it is the first one of the peer's run."""
@@ -25,8 +27,8 @@ class PeerView:
         return first
 
     def alive(self, now: Nanos) -> bool:
-        """Whether the peer was verified within its dead interval."""
-        return self.last is not None and now - self.heard_at <= self.patience
+        """Whether the peer was verified within its dead interval, by the native packets whatever else is spoken."""
+        return self.last is not None and now - self.heard_at <= self._native_patience
 
     def hears_us(self, now: Nanos) -> bool:
         """Whether the peer is alive and had lately heard us when it last spoke.
@@ -72,7 +74,12 @@ class PeerView:
 
     @property
     def patience(self) -> Nanos:
-        """How long this node lets a master be silent, at the master's own pace."""
+        """How long this node lets a master be silent."""
+        return self.imposed or self._native_patience
+
+    @property
+    def _native_patience(self) -> Nanos:
+        """At the master's own pace."""
         return dead_interval(self.interval, self.me.dead_ratio, preferred=self.yields_to_us)
 
     @property

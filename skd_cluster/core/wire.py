@@ -8,7 +8,7 @@ from enum import IntFlag
 from functools import lru_cache
 from ipaddress import IPv6Address
 
-from skd_cluster.core.model import DataVersion, DropReason, IPAddress, Nanos, Role
+from skd_cluster.core.model import DataVersion, DropReason, IPAddress, Nanos, Role, Transport
 
 _HEADER = struct.Struct("!BBBBHH")
 _EXTENSION = struct.Struct("!3sBHBBBB3s16s16sQ16sQIIQI32s")
@@ -61,6 +61,8 @@ class Advert:
     epoch: int
     data: DataVersion
     digest: bytes
+    transport: Transport = Transport.UDP
+    """The language its sender is configured for; it says this packet whatever that is."""
 
     @property
     def resigns(self) -> bool:
@@ -145,7 +147,7 @@ def encode(advert: Advert, key: bytes) -> bytes:
         advert.role,
         advert.flags,
         advert.dead_ratio,
-        0,
+        advert.transport,
         bytes(advert.release),
         sender_bytes(advert.sender),
         advert.session,
@@ -199,7 +201,7 @@ def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
         role,
         flags,
         dead_ratio,
-        _reserved,
+        transport,
         release,
         sender,
         session,
@@ -230,9 +232,11 @@ def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
         epoch=epoch,
         data=DataVersion(data_epoch, generation),
         digest=digest,
+        transport=_TRANSPORTS.get(transport, Transport.UDP),
     )
 
 
+_TRANSPORTS = {int(one): one for one in Transport}
 _ROLES = {int(role): role for role in Role}
 _KNOWN_FLAGS = sum(Flag)
 
