@@ -108,6 +108,8 @@ class DropReason(StrEnum):
     TRUNCATED = "truncated"
     MALFORMED = "malformed"
     VERSION = "version"
+    CHECKSUM = "checksum"  # damaged on its way, or summed over something else
+    HOPS = "hops"  # came over a router: its TTL or hop limit is not 255
     FOREIGN_CLUSTER = "foreign_cluster"
     FOREIGN_SENDER = "foreign_sender"
     BAD_KEY = "bad_key"
