@@ -254,11 +254,6 @@ class ElectionMachine(Standing):
         silent = Nanos(now - heard_at) if heard_at else NEVER
         return self._promote(self._silent_because, now, silent)
 
-    @property
-    def _silent_because(self) -> Reason:
-        """Why nobody is heard to be master."""
-        return Reason.RECOVERED if self._asking else Reason.PEER_SILENT
-
     def _look_for_witness(self, now: Nanos) -> list[Action]:
         """Step down as a master that sees neither its peer nor a witness: it is the one that is cut off."""
         if self.role is not Role.MASTER or self.witnessed or self.peer.alive(now):

@@ -18,7 +18,8 @@ class Settings:
     `keys` are the hex keys packets may be signed with, the first one is used for sending. `vips` are
     `[address, prefix, interface, label]`, the configured `cluster_ip` first; `clustered` says how many of them are
     `cluster_ip`'s own, whose presence chooses the first master. `group` is a multicast group, empty for unicast; `links`
-    are `[local, remote]` of further paths to the peer. `resumes`: this node was master until it was started anew.
+    are `[local, remote]` of further paths to the peer. `transport` is the configured one; for `carp` the hex `passwords`
+    go with it, for either standard the group it is spoken to, empty for unicast. `resumes`: this node was master until it was started anew.
     """
 
     interface: str
@@ -50,6 +51,9 @@ class Settings:
     group: str = ""
     unshared: bool = False
     links: list[list[str]] = field(default_factory=list)
+    transport: str = "udp"
+    passwords: list[str] = field(default_factory=list)
+    standard_group: str = ""
     witnesses: list[str] = field(default_factory=list)
     gateways: list[str] = field(default_factory=list)
 
@@ -130,6 +134,9 @@ class Note:
 class ElectorReport:
     """From the elector, once a second and after each change: all it knows. Cumulative numbers since its start.
 
+    `speaks` is the transport that decides now; with another one than `udp`, `peer.native` tells whether more is known of
+    the peer than that standard says.
+
     `at` and the `*_at` are monotonic nanoseconds (0: never). `peer` has `address alive hears_us role epoch data_epoch
     generation digest version heard_at heartbeat`, the last with `interval` and `beats` as in
     `core.heartbeat`; `addresses` are `{address, interface, held}`; `counters` are flat names such
@@ -153,6 +160,7 @@ class ElectorReport:
     lateness: dict[str, Any]
     realtime: bool
     confirmed: int = 0
+    speaks: str = "udp"
     links: list[dict[str, Any]] = field(default_factory=list)
 
 

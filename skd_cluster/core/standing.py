@@ -102,6 +102,11 @@ class Standing:
         """Whether what is sent by the clock comes at the pace that it says."""
         return self._announced == self.me.interval
 
+    @property
+    def _silent_because(self) -> Reason:
+        """Why nobody is heard to be master."""
+        return Reason.RECOVERED if self._asking else Reason.PEER_SILENT
+
     def _keep_pace(self, now: Nanos) -> None:
         """Set when to speak next, now that it is due; go over to a longer interval when the peer knows of it."""
         if now >= self._longer_at:

@@ -195,9 +195,6 @@ def decode(datagram: bytes, cluster_id: int, keys: tuple[bytes, ...]) -> Advert 
 
 def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
     (
-        _magic,
-        _version,
-        _size,
         role,
         flags,
         dead_ratio,
@@ -213,7 +210,7 @@ def _advert(vrid: int, priority: int, datagram: bytes) -> Advert | Dropped:
         generation,
         microseconds,
         digest,
-    ) = _EXTENSION.unpack_from(datagram, _HEADER.size)
+    ) = _EXTENSION.unpack_from(datagram, _HEADER.size)[3:]
     if role not in _ROLES or not dead_ratio or not microseconds or session == NO_SESSION:
         return Dropped(DropReason.MALFORMED)
     return Advert(

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from mmap import mmap
+from typing import Generic, Protocol, TypeVar
 
 from skd_cluster.adapters.udp import AdvertSocket
 from skd_cluster.core import wire
@@ -13,7 +14,7 @@ from skd_cluster.core.flight import Kind, Ring
 from skd_cluster.core.heartbeat import Heartbeat
 from skd_cluster.core.histogram import JITTER_BOUNDS, Histogram
 from skd_cluster.core.lastword import LastWord, page_bytes
-from skd_cluster.core.model import NEVER, SECOND, DropReason, Nanos, seconds
+from skd_cluster.core.model import NEVER, SECOND, DropReason, Nanos, Transport, seconds
 from skd_cluster.core.peer import Challenge, PeerLink
 from skd_cluster.core.timers import FAR
 from skd_cluster.core.wire import Advert, Dropped, Flag
@@ -31,20 +32,38 @@ class Voice:
     cluster_id: int
     keys: tuple[bytes, ...]
     release: tuple[int, int, int]
+    transport: Transport = Transport.UDP
+
+
+class _Socket(Protocol):
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Socket)
 
 
 @dataclass(slots=True)
-class Path:
+class Path(Generic[S]):
     """One way to the peer. A socket that the host refuses is tried again each second."""
 
     name: str
-    opener: Callable[[], AdvertSocket]
+    opener: Callable[[], S]
     source: str
     """Where the peer's packets come from on this path."""
-    sock: AdvertSocket | None = None
+    sock: S | None = None
     fault: str = ""
     heard_at: Nanos = NEVER
     retry_at: Nanos = NEVER
+
+    @property
+    def deadline(self) -> Nanos:
+        """When to try a refused socket again."""
+        return self.retry_at if self.sock is None else FAR
+
+    def filenos(self) -> list[int]:
+        """Return the descriptor, if there is one."""
+        return [] if self.sock is None else [self.sock.fileno()]
 
     def open(self, now: Nanos) -> None:
         """Open the socket, if it is due."""
@@ -74,7 +93,7 @@ class Advertiser:
     link: PeerLink
     page: mmap
     digest: bytes
-    paths: tuple[Path, ...]
+    paths: tuple[Path[AdvertSocket], ...]
     counters: Counter[str] = field(default_factory=Counter)
     jitter: Histogram = field(default_factory=lambda: Histogram(JITTER_BOUNDS))
     flight: Ring = field(default_factory=Ring)
@@ -90,7 +109,7 @@ class Advertiser:
     @property
     def deadline(self) -> Nanos:
         """When to try a refused socket again."""
-        return min((path.retry_at for path in self.paths if path.sock is None), default=FAR)
+        return min(path.deadline for path in self.paths)
 
     @property
     def fault(self) -> str:
@@ -103,9 +122,9 @@ class Advertiser:
 
     def filenos(self) -> list[int]:
         """Return the descriptors, for select."""
-        return [path.sock.fileno() for path in self.paths if path.sock is not None]
+        return [fileno for path in self.paths for fileno in path.filenos()]
 
-    def replace_paths(self, paths: tuple[Path, ...]) -> None:
+    def replace_paths(self, paths: tuple[Path[AdvertSocket], ...]) -> None:
         """Use these from now on, but keep those that are the same. What is told apart by path begins anew."""
         known = {(path.name, path.source): path for path in self.paths}
         self.paths = tuple(known.pop((path.name, path.source), path) for path in paths)
@@ -181,6 +200,7 @@ class Advertiser:
             epoch=word.epoch,
             data=word.data,
             digest=self.digest,
+            transport=self.voice.transport,
         )
         # The page first: a survivor's counter must be above that of every packet that was sent.
         last = LastWord(

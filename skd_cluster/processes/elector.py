@@ -19,6 +19,7 @@ from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.model import MILLISECOND, DataVersion, Nanos, seconds
 from skd_cluster.core.neighbours import Neighbourhood
 from skd_cluster.core.peer import PeerLink
+from skd_cluster.core.standard import StandardElection
 from skd_cluster.core.timers import keepable
 from skd_cluster.processes.advertiser import Advertiser
 from skd_cluster.processes.elector_loop import Elector, digest_bytes, floating_vips
@@ -32,6 +33,8 @@ from skd_cluster.processes.elector_settings import (
     witnesses,
 )
 from skd_cluster.processes.holder import AddressHolder
+from skd_cluster.processes.standardvoice import StandardVoice, path_of, speech_of
+from skd_cluster.processes.voices import Voices
 from skd_cluster.processes.watcher import NeighbourWatcher
 
 
@@ -42,15 +45,14 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
     )
     local, remote = ip_address(settings.local_ip), ip_address(settings.remote_ip)
     link = PeerLink(local, remote, secrets.token_bytes(wire.SESSION_SIZE))
-    data = DataVersion(settings.data_epoch, settings.generation)
+    native = Advertiser(voice(settings), link, map_page(settings.page), digest_bytes(settings.digest), paths(settings))
+    machine, standard = _machine(settings, native)
     return Elector(
         settings=settings,
         channel=channel,
         retune=retune,
-        machine=ElectionMachine(identity(settings), settings.epoch, data, unshared=settings.unshared),
-        voice=Advertiser(
-            voice(settings), link, map_page(settings.page), digest_bytes(settings.digest), paths(settings)
-        ),
+        machine=machine,
+        voices=Voices(native, standard),
         holder=AddressHolder(keeper, open_netlink(), open_raw_link()),
         watcher=NeighbourWatcher(
             Neighbourhood(witnesses(settings), gateways(settings)),
@@ -58,6 +60,20 @@ def build(settings: messages.Settings, channel: Channel) -> Elector:
             local,
         ),
     )
+
+
+def _machine(
+    settings: messages.Settings, native: Advertiser
+) -> tuple[ElectionMachine, StandardVoice] | tuple[ElectionMachine, None]:
+    """Return the machine, and what it speaks beside the native packets."""
+    data = DataVersion(settings.data_epoch, settings.generation)
+    speech = speech_of(settings)
+    if speech is None:
+        return ElectionMachine(identity(settings), settings.epoch, data, unshared=settings.unshared), None
+    machine = StandardElection(
+        identity(settings), settings.epoch, data, unshared=settings.unshared, dialect=speech.dialect
+    )
+    return machine, StandardVoice(machine, speech, path_of(settings), native)
 
 
 def _first_settings(channel: Channel) -> messages.Settings | None:

@@ -13,7 +13,7 @@ from typing import Any
 from skd_cluster.adapters import clock
 from skd_cluster.adapters.channel import Channel
 from skd_cluster.core import messages
-from skd_cluster.core.actions import Action, Changed, Claim, Release, Send
+from skd_cluster.core.actions import Action, Advertise, Changed, Claim, Release, Send
 from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.flight import Kind
 from skd_cluster.core.histogram import LATENESS_BOUNDS, Histogram
@@ -24,8 +24,9 @@ from skd_cluster.core.supervision import RESTART_IDENT
 from skd_cluster.core.timers import FAR
 from skd_cluster.core.wire import Advert, Dropped
 from skd_cluster.processes.advertiser import Advertiser
-from skd_cluster.processes.elector_report import election_report, hand_over, newsworthy
+from skd_cluster.processes.elector_report import election_report, hand_over, newsworthy, role_change
 from skd_cluster.processes.holder import AddressHolder
+from skd_cluster.processes.voices import Voices
 from skd_cluster.processes.watcher import NeighbourWatcher
 
 _BREATH, _BLINK = 1e-3, 50e-6
@@ -51,7 +52,7 @@ class Elector:
     settings: messages.Settings
     channel: Channel
     machine: ElectionMachine
-    voice: Advertiser
+    voices: Voices
     holder: AddressHolder
     watcher: NeighbourWatcher
     retune: Callable[["Elector", messages.Settings, Nanos], None]
@@ -71,19 +72,23 @@ class Elector:
     _lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_BOUNDS))
     _outbox: list[messages.Message] = field(default_factory=list)
 
+    @property
+    def voice(self) -> Advertiser:
+        """What is said and heard natively."""
+        return self.voices.native
+
     # ---- the loop
 
     def start(self) -> None:
-        """Read the kernel, open the socket, begin the election."""
+        """Read the kernel, open the sockets, begin the election."""
         now = self._started_at = clock.monotonic()
         self.watcher.neighbourhood.start(now)
         self.holder.refresh(now)
-        self.voice.open(now)
+        self.voices.open(now)
         self._check_host(now, news=True)
-        clustered = self.holder.keeper.vips[: self.settings.clustered]
-        present = any(vip.address in self.holder.present for vip in clustered)
-        settings = self.settings
-        self.perform(self.machine.start(now, present=present, standby=settings.standby, resumes=settings.resumes), now)
+        asked = self.settings
+        present = any(vip.address in self.holder.present for vip in self.holder.keeper.vips[: asked.clustered])
+        self.perform(self.machine.start(now, present=present, standby=asked.standby, resumes=asked.resumes), now)
         self._settle(now)
 
     def run(self) -> None:
@@ -97,9 +102,9 @@ class Elector:
 
         Where there always is something it is a flood's, or can wait: a round for each packet of a flood would take a core.
         """
-        readers = [self.channel.fileno(), self.holder.netlink.fileno(), *self.voice.filenos()]
+        readers = [self.channel.fileno(), self.holder.netlink.fileno(), *self.voices.filenos()]
         readers += self.watcher.sockets.filenos()
-        if self.voice.pestered or self._pressed > 1:
+        if self.voices.pestered or self._pressed > 1:
             select.select((), (), (), max(_BLINK, min(_BREATH, _until(deadline))))
         began = clock.monotonic()
         ready = frozenset(select.select(readers, (), (), max(0.0, seconds(Nanos(deadline - began))))[0])
@@ -113,7 +118,7 @@ class Elector:
             self.machine.deadline,
             self.holder.keeper.deadline,
             self.watcher.neighbourhood.deadline,
-            self.voice.deadline,
+            self.voices.deadline,
             self._report_at,
             self._leaves_by,
         )
@@ -126,7 +131,7 @@ class Elector:
             if now - deadline > _LATE:
                 self.voice.flight.note(now, Kind.LATE, now - deadline, 0)
         self.perform(self.machine.awake(now), now)
-        others = ready.difference(self.voice.filenos())
+        others = ready.difference(self.voices.filenos())
         if len(others) < len(ready) or now - deadline > _LATE or now >= self.machine.judge_at:
             self._hear(now)
         if others:
@@ -134,9 +139,9 @@ class Elector:
             self._obey(now)
         if others or now >= self.watcher.neighbourhood.deadline:
             self._watch(now)
-        self.voice.open(now)
+        self.voices.open(now)
         self._check_host(now, news=bool(others))
-        self.perform(self.machine.on_timer(now, drained=self.voice.drained), now)
+        self.perform(self.machine.on_timer(now, drained=self.voices.drained), now)
         self.holder.perform(self.holder.keeper.on_timer(now), now)
         self._check_host(now)  # again: an address may just have been refused
         self._settle(now)
@@ -179,13 +184,14 @@ class Elector:
         """Adjust the lease to whether somebody could take over, and tell the supervisor what is new."""
         peer = self.machine.peer
         silent = now - max(peer.heard_at, self._started_at) > _LONE_AFTER
-        lone = silent or (peer.last is not None and peer.last.role is Role.STANDBY)
+        gone = silent and not self.voices.beside_silence
+        lone = gone or (peer.last is not None and peer.last.role is Role.STANDBY)
         self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
         state = (*newsworthy(self.machine, self.voice, self.watcher, now), lone)
         if now >= self._report_at or state != self._reported:
             self._reported = state
             self._report(now)
-        for note in self.holder.notes:
+        for note in (*self.holder.notes, *self.voices.notes()):
             self.channel.send(note)
         self.holder.notes.clear()
         if self.voice.flight.waiting:
@@ -200,6 +206,8 @@ class Elector:
                     self.voice.send(self.machine.word(now, paced=False), now, heard)
                 case Dropped():
                     self.perform(self.machine.on_bad_key(now), now)
+        if self.voices.standard is not None:
+            self.perform(self.voices.standard.hear(now), now)
 
     # ---- effects
 
@@ -210,6 +218,9 @@ class Elector:
                 case Send(paced, copies):
                     for _ in range(copies):
                         self.voice.send(self.machine.word(now, paced=paced), now)
+                case Advertise(resigns):
+                    if self.voices.standard is not None:
+                        self.voices.standard.send(now, resigns=resigns)
                 case Claim():
                     self.holder.perform(self.holder.keeper.claim(now), now)
                     self.watcher.neighbourhood.claimed((vip.address for vip in self.holder.keeper.vips), now)
@@ -217,27 +228,21 @@ class Elector:
                     self.holder.perform(self.holder.keeper.release(), now)
                     self.watcher.neighbourhood.released()
                 case Changed():
-                    self._outbox.append(self._role_change(action, now))
+                    self._outbox.append(role_change(action, self.machine.epoch, now, clock.monotonic()))
         for message in self._outbox:
             self.channel.send(message)
             self.voice.flight.freeze()
         self._outbox.clear()
 
-    def _role_change(self, change: Changed, now: Nanos) -> messages.RoleChange:
-        took = clock.monotonic() - now if change.new is Role.MASTER else 0
-        return messages.RoleChange(
-            now, change.old, change.new, change.reason, self.machine.epoch, change.detail, change.silent, took
-        )
-
     def _check_host(self, now: Nanos, *, news: bool = False) -> None:
         """Tell the machine what is wrong with links, addresses, the socket, and what health checks found."""
-        if not (news or self.holder.troubled or self.voice.fault != self._known_fault):
+        if not (news or self.holder.troubled or self.voices.fault != self._known_fault):
             return
-        self._known_fault = self.voice.fault
+        self._known_fault = self.voices.fault
         watched = dict.fromkeys((self.settings.interface, *self.settings.track_interfaces))
         found = {*self._health, *self.holder.faults(watched, self.voice.link.local, now)}
-        if self.voice.fault:
-            found.add(FaultNote(Fault.SOCKET, self.voice.fault))
+        if self.voices.fault:
+            found.add(FaultNote(Fault.SOCKET, self.voices.fault))
         self.perform(self.machine.set_faults(frozenset(found), now), now)
 
     # ---- the supervisor
@@ -275,12 +280,13 @@ class Elector:
             case "stop":
                 self.stop()
             case "restart":
-                self.perform(self.machine.restart(now), now)
-                patience = min(max(3 * self.machine.me.interval, SECOND // 10), SECOND)
+                asked = self.machine.restart(now)
+                self.perform(asked, now)
+                patience = min(max(3 * self.machine.me.interval, SECOND // 10), SECOND) if asked else NEVER
                 self._leaves_by = Nanos(now + patience)
                 return
-            case _:
-                refusal = f"unknown command {command.verb}"
+            case other:
+                refusal = f"unknown command {other}"
         self.channel.send(messages.CommandResult(command.ident, not refusal, refusal))
 
     def _report(self, now: Nanos) -> None:

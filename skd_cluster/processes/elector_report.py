@@ -4,9 +4,11 @@ from typing import Any
 
 from skd_cluster.adapters.channel import Channel
 from skd_cluster.core import messages
+from skd_cluster.core.actions import Changed
 from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.flight import Ring
-from skd_cluster.core.model import Nanos, Role
+from skd_cluster.core.model import NEVER, Nanos, Role, Transport
+from skd_cluster.core.standard import StandardElection
 from skd_cluster.processes.advertiser import Advertiser
 from skd_cluster.processes.holder import AddressHolder
 from skd_cluster.processes.watcher import NeighbourWatcher
@@ -21,6 +23,7 @@ def election_report(
     counters["foreign_arp"] = watcher.neighbourhood.foreign
     counters["foreign_addresses"] = holder.foreign
     alive = voice.alive(machine.peer.patience, now)
+    standard = machine if isinstance(machine, StandardElection) and machine.standard else None
     return messages.ElectorReport(
         at=now,
         role=machine.role,
@@ -39,6 +42,7 @@ def election_report(
         lateness={"counts": [], "total": 0.0},
         realtime=False,
         confirmed=watcher.neighbourhood.confirmed_after,
+        speaks=standard.dialect.transport.word if standard is not None else Transport.UDP.word,
         links=[
             {"name": path.name, "alive": heard, "fault": path.fault}
             for path, heard in zip(voice.paths, alive, strict=True)
@@ -62,6 +66,12 @@ def newsworthy(machine: ElectionMachine, voice: Advertiser, watcher: NeighbourWa
     )
 
 
+def role_change(change: Changed, epoch: int, now: Nanos, done: Nanos) -> messages.RoleChange:
+    """Return what the supervisor is told of a change that was decided `now` and performed until `done`."""
+    took = done - now if change.new is Role.MASTER else NEVER
+    return messages.RoleChange(now, change.old, change.new, change.reason, epoch, change.detail, change.silent, took)
+
+
 def hand_over(flight: Ring, channel: Channel) -> None:
     """Tell the supervisor all of the last moments at once: the elector leaves."""
     flight.freeze()
@@ -81,8 +91,11 @@ def _heartbeat(voice: Advertiser, now: Nanos) -> dict[str, Any]:
 
 def _peer(machine: ElectionMachine, now: Nanos) -> dict[str, Any]:
     peer = machine.peer
+    if isinstance(machine, StandardElection) and machine.follows(now) and not peer.alive(now):
+        return {"alive": True, "hears_us": False, "heard_at": machine.heard_at, "role": Role.MASTER, "native": False}
     known: dict[str, Any] = {
         "alive": peer.alive(now),
+        "native": peer.alive(now),
         "hears_us": peer.hears_us(now),
         "heard_at": peer.heard_at,
     }

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 
-from skd_cluster.adapters.udp import open_multicast, open_unicast
+from skd_cluster.adapters.udp import AdvertSocket, open_multicast, open_unicast
 from skd_cluster.core import messages, wire
 from skd_cluster.core.actions import Identity
-from skd_cluster.core.model import MILLISECOND, IPAddress, Nanos, seconds
+from skd_cluster.core.model import MILLISECOND, IPAddress, Nanos, Transport, seconds
 from skd_cluster.processes.advertiser import Path, Voice
 from skd_cluster.processes.elector_loop import Elector
 
@@ -31,7 +31,7 @@ def identity(settings: messages.Settings) -> Identity:
 def voice(settings: messages.Settings) -> Voice:
     """Return what all advertisements have in common."""
     keys = tuple(bytes.fromhex(key) for key in settings.keys)
-    return Voice(settings.cluster_id, keys, wire.parse_release(settings.version))
+    return Voice(settings.cluster_id, keys, wire.parse_release(settings.version), Transport[settings.transport.upper()])
 
 
 def witnesses(settings: messages.Settings) -> tuple[IPAddress, ...]:
@@ -44,7 +44,7 @@ def gateways(settings: messages.Settings) -> tuple[IPv4Address, ...]:
     return tuple(IPv4Address(one) for one in settings.gateways)
 
 
-def paths(settings: messages.Settings) -> tuple[Path, ...]:
+def paths(settings: messages.Settings) -> tuple[Path[AdvertSocket], ...]:
     """Return the ways to the peer, the main one first."""
     port = settings.port
     local, remote = ip_address(settings.local_ip), ip_address(settings.remote_ip)
@@ -57,7 +57,7 @@ def paths(settings: messages.Settings) -> tuple[Path, ...]:
     return (main, *(_link(ip_address(ours), ip_address(theirs), port) for ours, theirs in settings.links))
 
 
-def _link(local: IPAddress, remote: IPAddress, port: int) -> Path:
+def _link(local: IPAddress, remote: IPAddress, port: int) -> Path[AdvertSocket]:
     return Path(f"UDP port {port} of {local}", lambda: open_unicast(local, remote, port), str(remote))
 
 
@@ -75,6 +75,8 @@ def retune(elector: Elector, asked: messages.Settings, now: Nanos) -> None:
     settings = replace(asked, advert_interval=interval)
     before, elector.settings = elector.settings, settings
     elector.voice.voice = voice(settings)
+    if elector.voices.standard is not None:
+        elector.voices.standard.retune(settings)
     if settings.links != before.links:
         elector.voice.replace_paths(paths(settings))
     elector.watcher.neighbourhood.retune(witnesses(settings), gateways(settings), now)

@@ -6,6 +6,7 @@ Run by the supervisor when the elector died, and by systemd when the whole servi
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from skd_cluster import __version__
@@ -16,10 +17,14 @@ from skd_cluster.config.floating import floating_addresses
 from skd_cluster.config.load import load
 from skd_cluster.config.schema import Config
 from skd_cluster.core import wire
+from skd_cluster.core.actions import Identity
 from skd_cluster.core.lastword import COUNTER_LEAP, LastWord
-from skd_cluster.core.model import ExitCode, Role, Vip
+from skd_cluster.core.model import ExitCode, Role, Transport, Vip
 from skd_cluster.core.netlink import FOREVER
+from skd_cluster.core.speech import speech
 from skd_cluster.core.wire import Advert, Flag
+from skd_cluster.processes.standardvoice import message, opener_of
+from skd_cluster.processes.supervisor_settings import standard_group
 
 PAGE_NAME = "elector.page"
 
@@ -100,7 +105,20 @@ def _resign(config: Config, key: bytes) -> list[str]:
         sock.bind((str(config.local_ip), 0))
         for copy in range(2):
             sock.sendto(_last_advert(config, word, copy, key), (str(config.remote_ip), config.udp_port))
+    if config.transport != Transport.UDP.word:
+        _resign_in_standard(config)
     return [f"told {config.remote_ip} to take over"]
+
+
+def _resign_in_standard(config: Config) -> None:
+    transport, passwords = Transport[config.transport.upper()], (config.password,)
+    addresses = tuple(one.address for one in config.cluster_ip)
+    said = speech(transport, config.local_ip, config.remote_ip, config.cluster_id, passwords, addresses)
+    me = Identity(config.advert_interval, config.dead_ratio, config.priority, lower=False)
+    to = ip_address(standard_group(config) or config.remote_ip)
+    path = opener_of(transport, config.local_ip, to, config.interface)()
+    path.send(message(said, me, path, resigns=True))
+    path.close()
 
 
 def _last_advert(config: Config, word: LastWord, copy: int, key: bytes) -> bytes:

@@ -44,11 +44,20 @@ def settings_for(config: Config, vips: Iterable[Vip], *, epoch: int, data: Data,
         page=str(Path(config.run_dir, "elector.page")),
         version=__version__,
         probing=config.detection == "probing",
-        group=str(config.multicast_group) if config.udp_mode == "multicast" else "",
+        group=str(config.multicast_group) if config.udp_mode == "multicast" and config.transport == "udp" else "",
+        transport=config.transport,
+        passwords=[one.hex() for one in passwords] if config.transport == "carp" else [],
+        standard_group=standard_group(config),
         links=[[str(link.local), str(link.remote)] for link in config.heartbeat_links],
         witnesses=[str(one) for one in config.witness],
         gateways=[str(one) for one in _gateways(config)],
     )
+
+
+def standard_group(config: Config) -> str:
+    """Return the group that a standard is spoken to, empty for unicast; the native packets beside it are always unicast."""
+    multicast = config.transport == "carp" or config.udp_mode == "multicast"
+    return str(config.multicast_group) if multicast else ""
 
 
 def _gateways(config: Config) -> list[IPv4Address]:

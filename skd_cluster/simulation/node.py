@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from skd_cluster.core import wire
-from skd_cluster.core.actions import Action, Changed, Claim, Identity, Release, Send
+from skd_cluster.core.actions import Action, Advertise, Changed, Claim, Identity, Release, Send
 from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.model import (
     NEVER,
@@ -309,6 +309,8 @@ class Node:
                     self.note(self.name, "claims")
                 case Release():
                     self.address.drop()
+                case Advertise():
+                    pass  # a standard's; only the native rule is simulated
                 case Changed():
                     self._remember(action)
 
