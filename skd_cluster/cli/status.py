@@ -80,7 +80,9 @@ def render(found: Mapping[str, Any]) -> Iterator[str]:
         label = "addresses" if index == 0 else ""
         held = "held here" if one["held"] else "not here"
         yield f"{label:<10} {one['address']} on {one['interface']}: {held}"
-    yield f"peer       {_peer(found['peer'])}"
+    yield f"peer       {_peer(found['peer'], found['transport']['speaks'])}"
+    if found["transport"] != {"configured": "udp", "speaks": "udp"}:
+        yield f"speaking   {_speaking(**found['transport'])}"
     yield f"copying    {copying_words(found)}"
     if found["role"] in ("master", "backup"):
         yield f"takeover   {ready_words(found)}"
@@ -97,7 +99,22 @@ def why_words(found: Mapping[str, Any]) -> str:
     return f"{reason} ({found['detail']})" if found["detail"] else reason
 
 
-def _peer(peer: Mapping[str, Any]) -> str:
+_LIMITS = {
+    "carp": "whole seconds, and a recorded packet may count again after a restart",
+    "vrrp": "not authenticated: anybody on this network can take the addresses",
+}
+
+
+def _speaking(configured: str, speaks: str) -> str:
+    """Return which language decides, and what is wrong with it."""
+    if speaks == "udp":
+        return f"the native packets, since the peer is not configured for {configured} as this node is"
+    return f'{speaks}: {_LIMITS[speaks]}; if both nodes run skd-cluster, "udp" is better: skd-cluster migrate --to udp'
+
+
+def _peer(peer: Mapping[str, Any], speaks: str) -> str:
+    if speaks != "udp" and not peer["native"] and peer["alive"]:
+        return f"{peer['address']} is {str(peer['role']).upper()}, says {speaks}, which tells no more"
     if not peer["alive"]:
         ago = peer["heard_seconds_ago"]
         last = "never heard since this service started" if ago is None else f"silent for {ago:.1f} s"

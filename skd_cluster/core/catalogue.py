@@ -89,6 +89,12 @@ A place outside of what the unit may write has to be added to it: systemctl edit
         "interval_refused": """\
 Under load a node that promises more than its host keeps would lose mastership for nothing. Set $advert_interval to what
 the line says, or give the machine more: processors that are not shared, real-time scheduling.""",
+        "transport_changed": """\
+Both nodes understand each other in what the line names. With the native packets a pair knows more of each other and takes over
+sooner; a standard decides if both nodes are configured for it, or if the peer speaks nothing else. Nothing to do.""",
+        "peer_version": """\
+Neither node hears the other, so each is master on its own. Let keepalived speak version 3: vrrp_version 3 in its global_defs, on
+every node that runs it.""",
         "foreign_arp": """\
 Another machine answers for an address that moves with this pair: a second cluster, a cloned machine, or the peer with
 another password. The line has its MAC address; find it on the switch. This node announces the address again.""",

@@ -134,8 +134,8 @@ class Note:
 class ElectorReport:
     """From the elector, once a second and after each change: all it knows. Cumulative numbers since its start.
 
-    `speaks` is the transport that decides now; with another one than `udp`, `peer.native` tells whether more is known of
-    the peer than that standard says.
+    `transport` is the configured one, `speaks` the one that decides now; where that is a standard, `peer.native` tells
+    whether more is known of the peer than the standard says.
 
     `at` and the `*_at` are monotonic nanoseconds (0: never). `peer` has `address alive hears_us role epoch data_epoch
     generation digest version heard_at heartbeat`, the last with `interval` and `beats` as in
@@ -160,6 +160,7 @@ class ElectorReport:
     lateness: dict[str, Any]
     realtime: bool
     confirmed: int = 0
+    transport: str = "udp"
     speaks: str = "udp"
     links: list[dict[str, Any]] = field(default_factory=list)
 

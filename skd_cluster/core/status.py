@@ -153,6 +153,12 @@ class Snapshot:
         return {} if self.elector is None else self.elector.peer
 
     @property
+    def unsaid(self) -> str:
+        """The standard that decides and is all that could be heard of the peer; empty if its native packets are heard."""
+        speaks = "udp" if self.elector is None else self.elector.speaks
+        return "" if speaks == "udp" or self.peer.get("native") else speaks
+
+    @property
     def in_sync(self) -> bool:
         """Whether both nodes hold the same tree: on the master the peer's confirmation, else what it announces."""
         if self.role is Role.MASTER:
@@ -238,6 +244,7 @@ def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
             "generation": snapshot.data.generation,
             "digest": snapshot.data.digest,
         },
+        "transport": _transport(report),
         "peer": _peer(snapshot, now),
         "addresses": [] if report is None else report.addresses,
         "replication": _replication(snapshot, now),
@@ -259,6 +266,11 @@ def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
     }
 
 
+def _transport(report: ElectorReport | None) -> dict[str, str]:
+    configured, speaks = ("udp", "udp") if report is None else (report.transport, report.speaks)
+    return {"configured": configured, "speaks": speaks}
+
+
 def _peer(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
     peer = snapshot.peer
     heard_at = int(peer.get("heard_at", 0))
@@ -266,6 +278,7 @@ def _peer(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
         "address": peer.get("address") or snapshot.remote_ip,
         "alive": bool(peer.get("alive")),
         "heard": bool(peer.get("hears_us")),
+        "native": bool(peer.get("native")),
         "heard_seconds_ago": round((now - heard_at) / SECOND, 3) if heard_at else None,
         "role": Role(peer["role"]).word if heard_at and "role" in peer else None,
         "in_sync": snapshot.in_sync,
@@ -339,9 +352,16 @@ def _failed(totals: HookTotals) -> bool:
     return totals.last in (Outcome.FAILED, Outcome.TIMEOUT)
 
 
+def silent_backup(standard: str, peer: str) -> str:
+    """Return what a master cannot know that speaks a standard."""
+    return f"whether {peer} could take over is not known: a backup that speaks {standard} is silent"
+
+
 def _peer_problems(snapshot: Snapshot, report: ElectorReport) -> list[str]:
     peer = snapshot.peer
     address = peer.get("address") or snapshot.remote_ip
+    if snapshot.unsaid and (peer.get("alive") or snapshot.role is Role.MASTER):
+        return [] if peer.get("alive") else [silent_backup(snapshot.unsaid, str(address))]
     if not peer.get("alive"):
         wrong_key = report.counters.get("dropped.bad_key", 0)
         hint = f" ({wrong_key} packets had another key)" if wrong_key else ""

@@ -42,6 +42,7 @@ def election_report(
         lateness={"counts": [], "total": 0.0},
         realtime=False,
         confirmed=watcher.neighbourhood.confirmed_after,
+        transport=voice.voice.transport.word,
         speaks=standard.dialect.transport.word if standard is not None else Transport.UDP.word,
         links=[
             {"name": path.name, "alive": heard, "fault": path.fault}

@@ -1,8 +1,8 @@
 """The elector's voice and ears in a standard: CARP's or VRRP's advertisements out, judged ones in."""
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from skd_cluster.adapters.protocol112 import CARP, VRRP, Protocol112, open_multicast, open_unicast
@@ -31,10 +31,24 @@ class StandardVoice:
     speech: Speech
     path: Path[Protocol112]
     native: Advertiser
-    notes: list[Note] = field(default_factory=list)
     drained: bool = True
     pestered: bool = False
     _heard_at: Nanos = NEVER
+    _said: bool | None = None
+    """Whether people were told last that the standard decides."""
+
+    def tell(self) -> Iterator[Note]:
+        """Yield what people should know and were not told yet."""
+        if self.machine.standard is not self._said:
+            self._said = self.machine.standard
+            word = self.machine.dialect.transport.word
+            text = (
+                f"{word} decides" if self._said else f"the native packets decide: the peer is not configured for {word}"
+            )
+            yield Note("transport_changed", text)
+        if self.speech.old_version:
+            self.speech.old_version = False
+            yield Note("peer_version", _OLD, "warning")
 
     def retune(self, settings: Settings) -> None:
         """Use another password or other addresses from now on."""
@@ -61,9 +75,6 @@ class StandardVoice:
             if found.reason is DropReason.BAD_KEY and self.speech.may_be_peer(packet.source):
                 actions += self.machine.on_bad_key(now)
         self.drained = taken < BATCH
-        if self.speech.old_version:
-            self.speech.old_version = False
-            self.notes.append(Note("peer_version", _OLD, "warning"))
         return actions
 
     def _count(self, bid: Bid, now: Nanos) -> None:

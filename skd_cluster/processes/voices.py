@@ -1,5 +1,6 @@
 """All that an elector says and hears: the native packets, and a standard's beside them if one is configured."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from skd_cluster.core.messages import Note
@@ -51,9 +52,6 @@ class Voices:
         if self.standard is not None:
             self.standard.path.open(now)
 
-    def notes(self) -> list[Note]:
+    def notes(self) -> Iterable[Note]:
         """Return what people should know, once."""
-        if self.standard is None or not self.standard.notes:
-            return []
-        found, self.standard.notes[:] = self.standard.notes[:], []
-        return found
+        return self.standard.tell() if self.standard is not None else ()
