@@ -1,7 +1,9 @@
 """Files that are always whole: written beside, made durable, renamed over; many made durable at once; and full disks."""
 
 import ctypes
+import itertools
 import os
+import stat
 from pathlib import Path
 
 
@@ -34,6 +36,26 @@ def write_atomic(
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def replace_keeping(path: Path, content: bytes, suffix: str) -> Path | None:
+    """Replace a file, or make it for root alone; return where the old one is kept beside it, None if there was none.
+
+    Mode and owner stay. What was kept before is never overwritten, and kept once is enough. Raises OSError.
+    """
+    path = path.resolve()  # a link stays a link
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        write_atomic(path, content, mode=0o600)
+        return None
+    old, mode, owner = path.read_bytes(), stat.S_IMODE(about.st_mode), (about.st_uid, about.st_gid)
+    names = (path.with_name(path.name + suffix + (f".{number}" if number > 1 else "")) for number in itertools.count(1))
+    kept = next(one for one in names if not one.exists() or one.read_bytes() == old)
+    if not kept.exists():
+        write_atomic(kept, old, mode=mode, owner=owner)
+    write_atomic(path, content, mode=mode, owner=owner)
+    return kept
 
 
 def sync_around(folder: str) -> None:

@@ -37,6 +37,9 @@ VERBS = {
     "pair": Verb(
         "Let both nodes replicate to each other by ssh: a key of its own on each, good for nothing else. On one of them."
     ),
+    "migrate": Verb(
+        "Make one step from the old service or from keepalived to this one: write the configuration, say what it lacks, what next."
+    ),
     "diff": Verb("Show what the two nodes hold differently now, file by file. Secrets are not shown."),
     "history": Verb(
         "Show what replication replaced, on both nodes, put it back, or go back to it: list, show, diff, restore, resolve."

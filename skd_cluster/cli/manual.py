@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from skd_cluster import __version__
 from skd_cluster.cli.main import DEFAULT_CONFIG, VERBS, build_parser
-from skd_cluster.config.schema import KEYS, NOT_YET, Key
+from skd_cluster.config.schema import KEYS, Key
 from skd_cluster.core.catalogue import catalogue
 from skd_cluster.core.model import ExitCode
 
@@ -162,8 +162,7 @@ can change while the service runs, and says what cannot. The file has a password
 def _about(key: Key) -> Iterator[str]:
     yield roff(key.doc)
     default = "Required." if key.required else f"Default: `{key.default}`." if key.default else "Default: none."
-    later = " Checked in this version, obeyed by a later one." if key.name in NOT_YET else ""
-    yield from (".br", roff(f"{key.form.words[:1].upper()}{key.form.words[1:]}. {default}{later}"))
+    yield from (".br", roff(f"{key.form.words[:1].upper()}{key.form.words[1:]}. {default}"))
 
 
 # --- bash ----------------------------------------------------------------------------------

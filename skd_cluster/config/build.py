@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from skd_cluster.config.arguments import mend_dashes
 from skd_cluster.config.problems import Kind, Remark, Report, Severity
-from skd_cluster.config.quoting import HARD_BLANKS
-from skd_cluster.config.schema import IGNORED, KEYS, NOT_YET, Key
+from skd_cluster.config.quoting import HARD_BLANKS, OPENING, read_as_perl
+from skd_cluster.config.schema import IGNORED, KEYS, Key
 from skd_cluster.config.syntax import Statement
 from skd_cluster.config.values import BadValue, Note
 
@@ -23,6 +23,8 @@ class Draft:
     """Values as text, of unknown keys too; none where the syntax was broken."""
     lines: dict[str, int] = field(default_factory=dict)
     """Line of each key that is in the file, readable or not."""
+    version2: dict[str, str | None] = field(default_factory=dict)
+    """Values as version 2 had them, which let Perl read the file; None where that is not known."""
     typed: dict[str, object] = field(default_factory=dict)
     """Values as the program uses them; none for a key with an error."""
 
@@ -33,7 +35,7 @@ class Draft:
 
 def build(statements: Sequence[Statement], report: Report) -> Draft:
     """Read every value, put in the defaults, note what is unknown, missing or wrong. The last of two assignments counts."""
-    draft = Draft()
+    draft = Draft(version2=as_version_2_read(statements))
     for statement in _last_of_each(statements, report):
         draft.lines[statement.key] = statement.line
         if statement.value is not None:
@@ -47,6 +49,15 @@ def build(statements: Sequence[Statement], report: Report) -> Draft:
         elif key.name not in draft.typed and not _has_text(key.name, draft):
             draft.typed[key.name] = default_of(key)
     return draft
+
+
+def as_version_2_read(statements: Sequence[Statement]) -> dict[str, str | None]:
+    """Return the values that Perl, and so version 2, read from the same file; None where that is not known."""
+    values: dict[str, str | None] = {}
+    for one in statements:
+        literal = one.value is not None and one.raw[:1] in OPENING and bool(one.raw)
+        values[one.key] = read_as_perl(one.raw, values) if literal else one.value
+    return values
 
 
 def default_of(key: Key) -> object:
@@ -115,15 +126,6 @@ def _read(name: str, draft: Draft, report: Report) -> None:
         return
     if not errors:
         draft.typed[name] = value
-        if name in NOT_YET and value != default_of(key):
-            note(
-                Remark(
-                    Kind.NOT_YET,
-                    "its default (this version checks the key, a later one obeys it)",
-                    text,
-                    Severity.WARNING,
-                )
-            )
 
 
 def _mended(key: Key, text: str, note: Note) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from skd_cluster.config import rules
 from skd_cluster.config.build import Draft, build
-from skd_cluster.config.files import failure, read_regular
+from skd_cluster.config.files import Contents, failure, read_regular
 from skd_cluster.config.problems import ConfigError, Kind, Problem, Remark, Report, Severity
 from skd_cluster.config.schema import PLAIN_AT, Config
 from skd_cluster.config.syntax import MAX_BYTES, parse_into
@@ -59,13 +59,23 @@ def load(
 
     Nothing of the file is executed, nothing is written anywhere.
     """
-    report = Report(os.fspath(path))
     try:
         contents = read_regular(path, MAX_BYTES)
     except OSError as error:
         expected = _EXAMPLE if isinstance(error, FileNotFoundError) else "a file that can be read"
-        report.add(Remark(Kind.UNREADABLE_FILE, expected, failure(error)))
-        return Loaded(None, report.problems())
+        return Loaded(None, (Remark(Kind.UNREADABLE_FILE, expected, failure(error)).at(os.fspath(path)),))
+    return interpret(path, contents, interfaces=interfaces, addresses=addresses)
+
+
+def interpret(
+    path: Path,
+    contents: Contents,
+    *,
+    interfaces: frozenset[str] | None = None,
+    addresses: Mapping[IPAddress, str] | None = None,
+) -> Loaded:
+    """Check the contents that a file has, or is to have, as `load` does."""
+    report = Report(os.fspath(path))
     statements = parse_into(contents.data, report, plain_at=PLAIN_AT)
     if statements is None:
         return Loaded(None, report.problems())

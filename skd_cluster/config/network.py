@@ -48,10 +48,10 @@ def read_address(text: str, expected: str = _ANY_ADDRESS) -> IPAddress:
         raise BadValue(Kind.BAD_ADDRESS, expected, text) from error
 
 
-def read_node_address(text: str) -> IPAddress:
-    """Read an address that a node can have and be reached at. Raises BadValue."""
+def read_node_address(text: str, *, on_link: bool = False) -> IPAddress:
+    """Read an address that a node can have and be reached at; `on_link`, where its interface is known. Raises BadValue."""
     address = read_address(text, _ADDRESS)
-    reason = _unusable(address)
+    reason = "" if on_link and address.version == 6 and address.is_link_local else _unusable(address)
     if reason:
         raise BadValue(Kind.BAD_ADDRESS, f"{_ADDRESS}, not {reason}", text)
     return address
@@ -102,7 +102,7 @@ def read_interface(text: str) -> str:
 def _read_listed(text: str) -> ListedAddress:
     host, at, interface = text.partition("@")
     plain, slash, width = host.partition("/")
-    address = read_node_address(plain)
+    address = read_node_address(plain, on_link=bool(at))
     prefix = read_prefix(width, address) if slash else None
     if slash and prefix is None:
         expected = f"{_LISTED} with a prefix from 1 to {address.max_prefixlen}"

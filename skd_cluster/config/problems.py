@@ -50,7 +50,10 @@ class Kind(StrEnum):
     NOT_UTF8 = "not-utf8"
     IGNORED_KEY = "ignored-key"
     DROPPED_ARGUMENT = "dropped-argument"
-    NOT_YET = "not-yet"
+    WEAK_TRANSPORT = "weak-transport"
+    ROUNDED = "rounded"
+    NO_EFFECT = "no-effect"
+    OTHER_PASSWORD = "other-password"  # noqa: S105 -- a kind of problem, not a password
     LONG_PASSWORD = "long-password"  # noqa: S105 -- a kind of problem, not a password
     READABLE_PASSWORD = "readable-password"  # noqa: S105 -- a kind of problem, not a password
     UNREADABLE_FILE = "unreadable-file"
@@ -72,6 +75,7 @@ _HARMLESS = frozenset(
         Kind.NOT_UTF8,
         Kind.IGNORED_KEY,
         Kind.LONG_PASSWORD,
+        Kind.OTHER_PASSWORD,
         Kind.READABLE_PASSWORD,
         Kind.UNREADABLE_FILE,
         Kind.TOO_LONG,

@@ -36,6 +36,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# A variable that nobody sets; not those that Perl itself sets, nor one by its package's name.
+_EMPTY_IN_PERL = re.compile(rf"(?!(?:_|ARGV|ENV|F|INC|STDIN|STDOUT|STDERR)$){_IDENTIFIER}")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "a": "\a", "b": "\b", "e": "\x1b"}
 # \x41, \cC, \N{...}, \o{...} and the case operators: Perl would make something else of them.
 _SPECIAL_ESCAPES = frozenset("0123456789xcNoulULQEF")
@@ -68,6 +70,30 @@ def read_literal(line: str, start: int, names: Mapping[str, str | None]) -> Lite
         remarks.append(Remark(Kind.TOO_LONG, f"at most {MAX_VALUE} characters", f"{len(text)} characters"))
         text = None
     return Literal(text, end + 1, tuple(remarks))
+
+
+def read_as_perl(raw: str, names: Mapping[str, str | None]) -> str | None:
+    """Return what Perl made of a literal, to which a name that nothing has set is empty; None where that is not known.
+
+    `names` are the values that the keys set before it had in Perl. Never raises.
+    """
+    if _is_single(raw[0]):
+        return re.sub(r"\\([\\'])", r"\1", raw[1:-1])
+    parts = [_perl_token(token, names) for token in _TOKEN.finditer(raw[1:-1])]
+    whole = [one for one in parts if one is not None]
+    return "".join(whole)[:MAX_VALUE] if len(whole) == len(parts) else None
+
+
+def _perl_token(token: re.Match[str], names: Mapping[str, str | None]) -> str | None:
+    if token["escape"] is not None:
+        return _escape(token["escape"])[0]
+    name = token["name"] or token["braced"]
+    if name is not None:
+        known = names.get(name, "" if _EMPTY_IN_PERL.fullmatch(name) else None)
+        return None if token["element"] else known
+    if token["array"] is not None:
+        return "" if not token["slice"] and _EMPTY_IN_PERL.fullmatch(token["array"].strip("@{}" + BLANKS)) else None
+    return None if token["expression"] or token["special"] else token.group()
 
 
 def _is_single(quote: str) -> bool:

@@ -6,7 +6,7 @@
 import sys
 from pathlib import Path
 
-from skd_cluster.config.schema import KEYS, NOT_YET, RESTART, Key
+from skd_cluster.config.schema import KEYS, RESTART, Key
 
 BEGIN = "<!-- keys: made by skd_cluster.config.reference, do not edit -->"
 END = "<!-- end of keys -->"
@@ -21,9 +21,8 @@ def key_table() -> str:
 
 def _row(key: Key) -> str:
     default = "required" if key.required else f"`{key.default}`" if key.default else "none"
-    later = " *Checked in this version, obeyed by a later one.*" if key.name in NOT_YET else ""
     restart = " *Needs a restart.*" if key.name in RESTART else ""
-    cells = (f"`{key.name}`", default, key.form.words, key.doc + restart + later)
+    cells = (f"`{key.name}`", default, key.form.words, key.doc + restart)
     return "| " + " | ".join(one.replace("|", "\\|") for one in cells) + " |"
 
 

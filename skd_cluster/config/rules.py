@@ -7,10 +7,8 @@ from typing import cast
 from skd_cluster.config.build import Draft
 from skd_cluster.config.network import ListedAddress
 from skd_cluster.config.problems import Kind, Remark, Report, Severity
+from skd_cluster.config.transports import check_transport
 from skd_cluster.core.model import IPAddress
-
-CARP_KEY = 20
-"""Bytes of a password that CARP's HMAC-SHA1 key has room for; ucarp ignores the rest without a word."""
 
 _MULTICAST_IPV6 = ip_address("ff02::12")  # RFC 9568 section 5.1.2.2, as 224.0.0.18 is for IPv4
 
@@ -20,7 +18,8 @@ def check(draft: Draft, report: Report) -> None:
     _addresses_differ(draft, report)
     _one_family(draft, report)
     _multicast(draft, report)
-    _passwords(draft, report)
+    _one_password(draft, report)
+    check_transport(draft, report)
     _listen(draft)
 
 
@@ -92,20 +91,11 @@ def _multicast(draft: Draft, report: Report) -> None:
         draft.typed["multicast_group"] = _MULTICAST_IPV6
 
 
-def _passwords(draft: Draft, report: Report) -> None:
-    """Warn of what ucarp would make of a long password, and of one that a password_file overrules."""
+def _one_password(draft: Draft, report: Report) -> None:
+    """Warn of a password that a password_file overrules."""
     if draft.typed.get("password_file") is not None and draft.texts.get("password"):
         expected = "either it or $password_file (which counts)"
         report.add(Remark(Kind.IGNORED_KEY, expected, "both", Severity.WARNING), draft.line("password"), "password")
-    password = cast("bytes | None", draft.typed.get("password"))
-    if draft.typed.get("transport") == "carp" and password is not None and len(password) > CARP_KEY:
-        remark = Remark(
-            Kind.LONG_PASSWORD,
-            f"at most {CARP_KEY} bytes with transport carp, which ignores the rest",
-            f"{len(password)} bytes",
-            Severity.WARNING,
-        )
-        report.add(remark, draft.line("password"), "password")
 
 
 def _listen(draft: Draft) -> None:

@@ -36,9 +36,6 @@ RESTART: Final = frozenset(
 )
 """Keys that only a restart puts in force: who the two nodes are, by which port and group they speak, where the files are."""
 
-NOT_YET: Final = frozenset({"transport"})
-"""Keys that are read and checked but whose other values have no effect yet. Shrinks as they get it."""
-
 IGNORED: Final = frozenset({"ucarp"})
 """Keys of version 2 that have no meaning any more."""
 
@@ -104,11 +101,13 @@ class Config:
     # Election
     transport: Literal["udp", "carp", "vrrp"] = _key(
         values.choice("udp", "carp", "vrrp"),
-        "`udp` native; `carp` as ucarp speaks; `vrrp` VRRPv3, protocol 112.",
+        "`udp` native; `carp` as ucarp speaks, `vrrp` VRRPv3 as keepalived does: for the time in which a pair is migrated.",
         default="udp",
     )
     udp_mode: Literal["unicast", "multicast"] = _key(
-        values.choice("unicast", "multicast"), "Whom the native packets are sent to.", default="unicast"
+        values.choice("unicast", "multicast"),
+        "Whom the packets are sent to; not written it is `multicast` with the transports `carp` and `vrrp`.",
+        default="unicast",
     )
     udp_port: int = _key(values.whole(1, 65535), "Port of the native packets, on both nodes.", default="10112")
     multicast_group: IPAddress = _key(

@@ -34,6 +34,15 @@ class Statement:
     value: str | None
     line: int
     column: int
+    begin: int
+    """Where the value stands in the text, a byte order mark not counted: its quotes belong to it."""
+    raw: str
+    """The value as it is written."""
+
+    @property
+    def end(self) -> int:
+        """Return where the text goes on after the value."""
+        return self.begin + len(self.raw)
 
     def __repr__(self) -> str:
         """Leave out the value: it may be the password."""
@@ -148,6 +157,7 @@ class _Parser:
         key, line, column = name.group(1), self._line, self._pos - self._line_start + 1
         self._go(name.end())
         seen = name.group() + self._skip(_TO_VALUE)
+        begin = self._pos
         value = self._value(key, line)
         self._secret_broken = value.text is None and is_secret(key)
         for remark in value.remarks:
@@ -163,7 +173,7 @@ class _Parser:
             self._hard_blank(hard, line, key)
         text = value.text if plain else None
         self._names[key] = text
-        self._statements.append(Statement(key, text, line, column))
+        self._statements.append(Statement(key, text, line, column, begin, self._text[begin : value.end]))
 
     def _value(self, key: str, line: int) -> Literal:
         """Read the right side, whose first character is next; `end` is an offset in the whole text."""

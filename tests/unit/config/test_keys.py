@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skd_cluster.config.build import default_of
 from skd_cluster.config.load import Loaded, load
 from skd_cluster.config.network import HeartbeatLink, ListedAddress
-from skd_cluster.config.schema import IGNORED, KEYS, NOT_YET, Config
+from skd_cluster.config.schema import IGNORED, KEYS, Config
 from skd_cluster.config.values import BadValue
 from skd_cluster.core.model import IPAddress, nanos
 
@@ -64,7 +63,6 @@ def test_all_keys_are_there_and_no_others():
     assert set(KEYS) == {*VERSION2.split(), *VERSION3.split()}
     assert [one.name for one in fields(Config)] == list(KEYS)
     assert {"ucarp"} == IGNORED
-    assert set(KEYS) >= NOT_YET
     assert all(key.doc.endswith(".") for key in KEYS.values())
 
 
@@ -397,17 +395,6 @@ def test_an_empty_optional_value_is_as_good_as_none(having):
 def test_passwords_are_bytes_and_nothing_is_trimmed(having):
     config = having(password=" é\udcff ", password_also="\u00a0").require()
     assert (config.password, config.password_also) == (" é".encode() + b"\xff ", "\u00a0".encode())
-
-
-NOT_YET_VALUES = {"transport": "vrrp"}
-
-
-@pytest.mark.parametrize("key", sorted(NOT_YET))
-def test_a_key_without_effect_yet_says_so_unless_it_has_its_default(having, key):
-    loaded = having(**{key: NOT_YET_VALUES[key]})
-    assert [(one.key, one.kind, one.severity) for one in loaded.problems] == [(key, "not-yet", "warning")]
-    assert getattr(loaded.require(), key) != default_of(KEYS[key])
-    assert not having(**{key: KEYS[key].default}).problems
 
 
 @pytest.mark.parametrize("name", sorted(KEYS))
