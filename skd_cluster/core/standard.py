@@ -68,6 +68,8 @@ class StandardElection(ElectionMachine):
             actions += self._adopt(advert.epoch)
         elif advert.role is not Role.MASTER and advert.epoch > self.epoch:
             actions += self._raise_epoch(advert.epoch)
+        if self.role is Role.INIT and advert.role is Role.MASTER:
+            actions += self._become(Role.BACKUP, Reason.PEER_MASTER, now)
         offered = advert.resigns and now >= self._resigned_until and self.peer.hears_us(now)
         if self.role is Role.BACKUP and offered:
             actions += self._promote(Reason.PEER_RESIGNED, now)
