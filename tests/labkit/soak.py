@@ -86,8 +86,7 @@ def main() -> int:
         while (passed := time.monotonic() - began) < options.hours * 3600 and not any(one.changes() for one in pairs):
             leave_alone(min(600.0, options.hours * 3600 - passed))
             minutes, load = (time.monotonic() - began) / 60, os.getloadavg()[1]
-            print(f"after {minutes:.0f} min, load {load:.1f}", *(one.row() for one in pairs), sep="
-", flush=True)
+            print(f"after {minutes:.0f} min, load {load:.1f}", *(one.row() for one in pairs), sep="\n", flush=True)
         return 1 if any(one.changes() for one in pairs) else 0
 
 
