@@ -250,7 +250,7 @@ def keepalived(node: Node, address: str, unicast: str = "") -> Callable[[], str]
 
 
 @pytest.mark.parametrize("mode", ["multicast", "unicast"])
-def test_debian_s_keepalived_takes_our_reading_of_the_checksum_and_no_other(
+def test_debian_s_keepalived_takes_our_reading_of_the_checksum_and_its_own_addresses_only(
     lab: Lab, lb1: Node, lb2: Node, mode: str
 ) -> None:
     unicast = "unicast_src_ip 10.77.0.2\n  unicast_peer {\n    10.77.0.1\n  }" if mode == "unicast" else ""
@@ -260,6 +260,11 @@ def test_debian_s_keepalived_takes_our_reading_of_the_checksum_and_no_other(
 
     assert ours.send(vrrp.encode(ADVERT, *ends, pseudo_header=False))
     eventually(lambda: "Invalid VRRPv3 checksum" in log(), what="keepalived drops what is summed as RFC 9568 has it")
+    more, others = (*ADVERT.addresses, ip_address("10.77.0.101")), (ip_address("10.77.0.101"),)
+    assert ours.send(vrrp.encode(replace(ADVERT, addresses=more), *ends))
+    eventually(lambda: "unexpected ip number count 2, expected 1" in log(), what="keepalived counts the addresses")
+    assert ours.send(vrrp.encode(replace(ADVERT, addresses=others), *ends))
+    eventually(lambda: "not present in MASTER advert" in log(), what="keepalived compares the addresses")
     assert ours.send(vrrp.encode(replace(ADVERT, priority=0), *ends))
     eventually(lambda: RESIGNATION in log(), what="keepalived hears that we resign")
     assert log().count("Invalid VRRPv3 checksum") == 1

@@ -77,7 +77,7 @@ def test_ipv6_needs_its_ancillary_data() -> None:
     hops = (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT, struct.pack("=i", 64))
     other = (socket.SOL_SOCKET, socket.IPV6_HOPLIMIT, struct.pack("=i", 1))
 
-    found = protocol112._parse_ipv6(BODY, [other, info, hops], "fe80::1%eth0")
+    found = protocol112._parse_ipv6(BODY, [info, hops, other], "fe80::1%eth0")
     assert found == Packet112(BODY, ip_address("fe80::1"), ip_address("ff02::12"), 64)
     assert protocol112._parse_ipv6(BODY, [info], "fe80::1") is None
     assert protocol112._parse_ipv6(BODY, [hops], "fe80::1") is None

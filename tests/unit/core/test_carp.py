@@ -93,6 +93,12 @@ def test_what_is_encoded_is_decoded(advert: CarpAdvert, password: bytes, address
     assert carp.decode(body, advert.vhid, (b"another", password), address) == advert
 
 
+def test_the_documented_vector() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "protocol112.md").read_text()
+
+    assert f"carp: {PACKET.hex()}\n" in text
+
+
 @pytest.mark.parametrize(
     ("offset", "expected"),
     [(0, "21"), (1, "01"), (2, "64"), (3, "07"), (4, "00"), (5, "01"), (8, "0102030405060708")],

@@ -123,6 +123,14 @@ def test_what_is_encoded_is_decoded(sent: tuple[VrrpAdvert, IPAddress, IPAddress
     assert vrrp.decode(body, source, destination, advert.vrid) == advert
 
 
+def test_the_documented_vectors() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "protocol112.md").read_text()
+
+    assert f"vrrp over IPv4: {PACKET.hex()}\n" in text
+    assert f"vrrp over IPv4, RFC 9568: {NARROW.hex()}\n" in text
+    assert f"vrrp over IPv6: {PACKET6.hex()}\n" in text
+
+
 @pytest.mark.parametrize(
     ("offset", "expected"),
     [(0, "31"), (1, "33"), (2, "64"), (3, "02"), (4, "0064"), (8, "0a4d0064"), (12, "c000020a")],
