@@ -184,6 +184,7 @@ def _step(
     shown = [f"${key}={'a value (not shown)' if is_secret(key) else printable(value)}" for key, value in values.items()]
     written = [Saying(Sort.WRITTEN, one) for one in shown]
     limits = [Saying(Sort.CAREFUL, one) for one in _limits(after.require())]
+    limits += _new(after, interpret(path, contents))
     return Step(body, (*written, *sayings, *limits), then)
 
 
@@ -203,6 +204,15 @@ def _limits(config: Config) -> Iterator[str]:
         )
     elif config.transport == "vrrp":
         yield "VRRP has no authentication: anybody on the link can take the addresses"
+
+
+def _new(after: Loaded, before: Loaded) -> Iterator[Saying]:
+    """Say what `check` has to say now and had not before; the weakness of the transport is said already."""
+    known = {(one.kind, one.key) for one in before.problems}
+    for one in after.problems:
+        if (one.kind, one.key) not in known and one.kind is not Kind.WEAK_TRANSPORT:
+            text = f"${one.key}: found {one.shown}, expected {one.expected}"
+            yield Saying(Sort.CAREFUL, text, one.file, one.line)
 
 
 def _password(path: Path, statement: Statement, old: str | None) -> Saying:

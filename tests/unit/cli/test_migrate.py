@@ -3,13 +3,16 @@
 import json
 import os
 import re
+import shlex
 import stat
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from skd_cluster.cli import migrate
-from skd_cluster.cli.main import main
+from skd_cluster.cli.main import build_parser, main
+from skd_cluster.config import migration
 from skd_cluster.core.model import ExitCode
 
 GOOD = """# ours
@@ -232,6 +235,23 @@ def test_a_folder_that_cannot_be_written_is_one_line(run, conf):
     code, _, err = run()
     assert code == ExitCode.FAILED
     assert err == "x.conf: a folder\nnothing was written\n"
+
+
+def commands():
+    """Yield what the page and the steps tell people to type."""
+    page = Path(__file__).parents[3] / "docs" / "migration.md"
+    lines = [one for one in page.read_text().splitlines() if one.startswith("    ")]
+    for line in [*lines, *migration._BOTH, *migration._START]:
+        for found in re.findall(r"skd-cluster ((?:(?!, then|skd-cluster )[^#])+)", line):
+            yield shlex.split(found)
+
+
+def test_what_people_are_told_to_type_can_be_typed():
+    found = list(commands())
+    assert len(found) >= 20
+    for words in found:
+        build_parser(words[:1]).parse_args(words)
+    assert {one[0] for one in found} == {"migrate", "check", "status", "pair", "standby", "online"}
 
 
 def test_the_host_s_addresses_are_asked():

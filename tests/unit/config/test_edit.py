@@ -79,6 +79,19 @@ def test_only_the_key_changes_whatever_the_file(pieces, key, value):
     assert assign(after, {key: value}) == after
 
 
+AWKWARD = ["a\\", "\\\\", "\\'", "a\\b", "it's", "x@home\n", 'a"$b@c\\\t', "$x\n@y\\n", "@", "$", ""]
+
+
+@pytest.mark.parametrize("value", AWKWARD)
+@pytest.mark.parametrize("key", ["password", "zeninolog"])
+def test_awkward_values_are_read_as_they_were(value, key):
+    statements = parse(f"${key}={quoted(key, value)};".encode(), "x").statements
+    assert [one.value for one in statements] == [value]
+    assert as_version_2_read(statements) == {key: value}
+    if shutil.which("perl"):
+        assert asked_perl(f"${key}={quoted(key, value)};", key) == [value]
+
+
 @given(value=TEXTS, key=KEYS)
 def test_what_is_quoted_is_read_as_it_was(value, key):
     data = f"${key}={quoted(key, value)};".encode("utf-8", "surrogateescape")

@@ -157,6 +157,17 @@ def test_the_step_to_udp_says_in_which_order():
     assert to_transport(X, private(GOOD), "udp").body is None
 
 
+def test_what_check_has_to_say_only_now_is_said():
+    data = GOOD.replace(b'"secret"', b'"secret@home and a long one"') + b"$priority=150; $dead_ratios=4;"
+    step = to_transport(X, private(data), "carp")
+    assert [one.partition(", expected")[0] for one in said(step, Sort.CAREFUL) if one.startswith("/etc/x.conf")] == [
+        "/etc/x.conf:2: $password: found 26 bytes",
+        "/etc/x.conf:2: $password: found a password",
+        "/etc/x.conf:3: $priority: found 150",
+    ]
+    assert not [one for one in said(to_transport(X, private(data), "vrrp"), Sort.CAREFUL) if one.startswith("/etc")]
+
+
 def test_a_service_that_is_switched_off_is_said():
     step = from_version_2(X, private(GOOD + b"$enable_cluster='false';"))
     assert 'the service does not start as long as enable_cluster="false"' in said(step, Sort.CAREFUL)
@@ -198,7 +209,7 @@ def test_a_new_file_from_keepalived(tmp_path):
 
 
 def test_a_file_that_is_there_keeps_its_password_and_what_keepalived_has_no_word_for():
-    before = b'# ours\n$password="secret";\n$exclude="--exclude x"; # stays\n$priority=7;\n'
+    before = b'# ours\n$interface = \'eth0\';\n$password="secret";\n$exclude="--exclude x"; # stays\n$priority=7;\n'
     step = keepalived(private(before))
     assert step.body.startswith(before.replace(b"=7", b'="120"'))
     config = interpret(X, private(step.body)).require()
