@@ -1,4 +1,4 @@
-"""Records what two pairs do in eight minutes of trouble: each panel's answers of a real Prometheus, and what `status` says.
+"""Records what two pairs do in six minutes of trouble: each panel's answers of a real Prometheus, and what `status` says.
 
 `script/dashboards --record` runs it; the pictures in docs/pictures are drawn from what it writes.
 """
@@ -230,7 +230,6 @@ def shoot() -> dict[str, Any]:
             happen(scene)
         leave_alone(30)
         end = prometheus.now()
-        print([(node.name, node.status()["conflicts"]) for node in machines])
         assert not any("Traceback" in node.output() for node in machines)
         answers = dict(_answers(prometheus, ",".join(one.address for one in scene.web), start, end))
     times = {"start": int(start), "end": int(end), "step": STEP}
