@@ -22,6 +22,8 @@ def _changes(name: str) -> str:
 
 
 _READY = "skd_cluster_peer_up * skd_cluster_peer_hears_us * on (job, instance) skd_cluster_replication_in_sync"
+_FAULTS = "skd_cluster_fault and max_over_time(skd_cluster_fault[$__range]) > 0"
+"""Only those that were on within the time shown: there are many that never are."""
 _NOW = (
     number("Role", "Who is master. Exactly one node should be.", {_NODE: _own(ROLE.format(""))}, ROLES),
     number(
@@ -60,9 +62,9 @@ _ADDRESSES = (
     ),
     timeline(
         "Faults and checks",
-        "A line for each fault that is on, and for each check that fails.",
+        "A line for each fault, from when it was on for the first time, and for each health check.",
         {
-            "{{node}} {{fault}}": _own("skd_cluster_fault"),
+            "{{node}} {{fault}}": _own(_FAULTS),
             "{{node}} check {{check}}": _own("1 - skd_cluster_check_healthy"),
         },
         {"0": ("well", "green"), "1": ("BAD", "red")},
@@ -166,23 +168,23 @@ FLEET = page(
                     "Without a master",
                     "Their users get no answer.",
                     {"pairs": f'count(sum by (pair) (skd_cluster_role{{role="master"}}{_ALL}) == 0) or vector(0)'},
-                    {"0": ("0", "green")},
+                    bad="red",
                 ),
                 number(
                     "With two masters",
                     "Their nodes do not hear each other.",
                     {"pairs": f'count(sum by (pair) (skd_cluster_role{{role="master"}}{_ALL}) > 1) or vector(0)'},
-                    {"0": ("0", "green")},
+                    bad="red",
                 ),
                 number(
-                    "Where nobody could take over",
+                    "Nobody could take over",
                     "No backup that hears the master and is heard.",
                     {
                         "pairs": 'count(sum by (pair) (skd_cluster_role{role="backup"}'
                         " * on (job, instance) skd_cluster_peer_up * on (job, instance) skd_cluster_peer_hears_us"
                         " * on (job, instance) group_left (pair) skd_cluster_pair_info) == 0) or vector(0)"
                     },
-                    {"0": ("0", "green")},
+                    bad="red",
                 ),
                 number(
                     "Not in sync",
@@ -191,12 +193,13 @@ FLEET = page(
                         "pairs": 'count(skd_cluster_role{role="master"} == 1 and on (job, instance)'
                         " skd_cluster_replication_in_sync == 0) or vector(0)"
                     },
-                    {"0": ("0", "green")},
+                    bad="red",
                 ),
                 number(
                     "Conflicts that wait",
                     "On all pairs.",
                     {"conflicts": "sum(max by (pair) (skd_cluster_conflicts" + _ALL + "))"},
+                    bad="yellow",
                 ),
             ),
         ),

@@ -61,9 +61,15 @@ def thresholds(*steps: tuple[float, str]) -> dashboard.ThresholdsConfig:
 
 
 def number(
-    title: str, about: str, queries: Queries, words: Mapping[str, tuple[str, str]] | None = None, *, unit: str = ""
+    title: str,
+    about: str,
+    queries: Queries,
+    words: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    unit: str = "",
+    bad: str = "",
 ) -> stat.Panel:
-    """Return what is true now, large and coloured."""
+    """Return what is true now, large and coloured. `bad` is the colour from 1 on, where 0 is as it should be."""
     panel = (
         stat.Panel().title(title).description(about).datasource(SOURCE).color_mode(kinds.BigValueColorMode.BACKGROUND)
     )
@@ -71,7 +77,8 @@ def number(
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     panel.no_value("no metrics")
     if words:
-        panel.mappings(mapped(words)).thresholds(thresholds())
+        panel.mappings(mapped(words))
+    panel.thresholds(thresholds(*([(1, bad)] if bad else [])))
     if unit:
         panel.unit(unit)
     for letter, (legend, expr) in zip(LETTERS, queries.items(), strict=False):

@@ -44,6 +44,16 @@ def shows_unicode(environment: Mapping[str, str]) -> bool:
     return "utf" in locale.lower() and environment.get("TERM") != "linux"
 
 
+def composed(lines: Iterable[Sequence[tuple[str, str]]], styles: Mapping[str, str]) -> Text:
+    """Return lines of pieces, each with a tone, as rich takes them."""
+    drawn = Text(no_wrap=True, overflow="crop", end="")
+    for index, line in enumerate(lines):
+        drawn.append("\n" if index else "")
+        for text, tone in line:
+            drawn.append(text, styles.get(tone, ""))
+    return drawn
+
+
 class Screen:
     """The terminal, in a `with` block. `styles` says how each tone looks, in rich's words. `bell` wakes `wait`."""
 
@@ -84,12 +94,7 @@ class Screen:
         """Draw these; each piece of a line has a tone."""
         columns, rows = self.size
         self._console.size = columns, rows
-        drawn = Text(no_wrap=True, overflow="crop", end="")
-        for index, line in enumerate(lines):
-            drawn.append("\n" if index else "")
-            for text, tone in line:
-                drawn.append(text, self._styles.get(tone, ""))
-        self._live.update(drawn, refresh=True)
+        self._live.update(composed(lines, self._styles), refresh=True)
 
     def bell(self) -> None:
         """Wake `wait`; for other threads."""

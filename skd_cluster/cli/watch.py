@@ -23,13 +23,14 @@ _EVERY = 0.5
 _PATIENCE = 2.0
 """Seconds for an answer. A service that takes longer is in trouble, and that is shown."""
 
-_STYLES: Mapping[str, str] = {
+STYLES: Mapping[str, str] = {
     Tone.TITLE: "reverse",
     Tone.GOOD: "green",
     Tone.DOUBTFUL: "yellow",
     Tone.BAD: "bold red",
     Tone.FAINT: "dim",
 }
+"""How each tone looks, in rich's words."""
 
 
 def watch(args: argparse.Namespace) -> ExitCode:
@@ -90,7 +91,7 @@ class Looker:
 
 def _live(looker: Looker) -> None:
     signs = UNICODE if shows_unicode(os.environ) else ASCII
-    with Screen(_STYLES) as screen:
+    with Screen(STYLES) as screen:
         thread = threading.Thread(target=looker.look_on, args=(screen,), name="looker", daemon=True)
         thread.start()
         try:

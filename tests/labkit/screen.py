@@ -50,6 +50,11 @@ class Screen:
         """Return what is to be seen now, from top to bottom."""
         return self._tmux("capture-pane", "-p").rstrip("\n").split("\n")
 
+    @property
+    def coloured(self) -> str:
+        """Return the same with the colours, as a terminal is told them."""
+        return self._tmux("capture-pane", "-p", "-e")
+
     def line(self, beginning: str) -> str:
         """Return the first line that begins like this, or nothing."""
         return next((line for line in self.lines if line.startswith(beginning)), "")

@@ -54,3 +54,14 @@ def test_panels_do_not_overlap_and_have_numbers_of_their_own(name):
     ]
     assert len(taken) == len(set(taken))
     assert all(0 <= x < 24 for x, _ in taken)
+
+
+def test_a_number_of_pairs_in_trouble_is_not_green():
+    panels = json.loads((FOLDER / "fleet.json").read_text())["panels"]
+    counts = [one for one in panels if one["type"] == "stat" and one["title"] != "Pairs"]
+    assert len(counts) == 5
+    for panel in counts:
+        first, *more = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert first == {"color": "green", "value": None}
+        assert [one["value"] for one in more] == [1], panel["title"]
+        assert {one["color"] for one in more} <= {"red", "yellow"}

@@ -1,0 +1,84 @@
+"""A real Prometheus on a machine of the lab, and what it answers."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from .machine import REPOSITORY, Machine
+from .waiting import eventually
+
+DASHBOARDS = REPOSITORY / "dashboards"
+RATE_INTERVAL = "10s"
+"""What Grafana would put in for `$__rate_interval`, or a little more: a scrape is each second."""
+
+RANGE = "15m"
+"""What it would put in for `$__range`: more than any of our stories takes."""
+
+_FOLDER = "/etc/prometheus-lab"
+_CONFIG = f"""\
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: [{_FOLDER}/alerts.yaml]
+scrape_configs:
+  - job_name: skd-cluster
+    static_configs: [{{targets: %s}}]
+"""
+
+
+def panels(name: str) -> list[dict[str, Any]]:
+    """Return the panels of a dashboard's file, those that only are a heading too."""
+    found: list[dict[str, Any]] = json.loads((DASHBOARDS / name).read_text())["panels"]
+    return found
+
+
+def filled_in(expr: str, pair: str) -> str:
+    """Return a panel's query as Grafana would send it."""
+    return expr.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", RANGE).replace("$pair", pair)
+
+
+class Prometheus:
+    """One that runs on this machine, scrapes these addresses each second and knows our rules."""
+
+    def __init__(self, machine: Machine, addresses: Sequence[str]) -> None:
+        self._machine = machine
+        self._targets = [f"{one}:9869" for one in addresses]
+
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+        self._machine.write(f"{_FOLDER}/prometheus.yml", _CONFIG % json.dumps(self._targets))
+        self._machine.write(f"{_FOLDER}/alerts.yaml", (DASHBOARDS / "alerts.yaml").read_text())
+        self._machine.run("mkdir -p /run/prometheus")
+        options = f"--config.file={_FOLDER}/prometheus.yml --storage.tsdb.path=/run/prometheus"
+        self._machine.popen(
+            f"exec prometheus {options} --web.listen-address=127.0.0.1:9090", output="/var/log/prometheus.out"
+        )
+        ready = ["curl", "-fs", "http://127.0.0.1:9090/-/ready"]
+        eventually(lambda: self._machine.run(ready, check=False).returncode == 0, within=20, what="Prometheus answers")
+
+    def ask(self, query: str, at: float | None = None) -> list[dict[str, Any]]:
+        """Return the result of an instant query. AssertionError when it is refused."""
+        return self._ask("query", query=query, **({} if at is None else {"time": at}))
+
+    def over_time(self, query: str, seconds: int) -> list[dict[str, Any]]:
+        """Return the result of a range query up to now."""
+        now = self.now()
+        return self.between(query, now - seconds, now, 1)
+
+    def between(self, query: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """Return the result of a range query."""
+        return self._ask("query_range", query=query, start=start, end=end, step=step)
+
+    def now(self) -> float:
+        """Return the time as the machine has it."""
+        return float(self._machine.run(["date", "+%s"]).stdout)
+
+    def _ask(self, how: str, **words: Any) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:9090/api/v1/{how}?{urlencode(words)}"
+        answer = json.loads(self._machine.run(["curl", "-s", url]).stdout or "{}")
+        assert answer.get("status") == "success", f"{words['query']}: {answer}"
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire, or wait to."""
+        return {one["metric"]["alertname"] for one in self.ask("ALERTS")}
