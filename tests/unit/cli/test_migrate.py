@@ -77,7 +77,7 @@ def test_a_file_of_version_2_is_written_and_the_old_one_kept_with_its_mode(run, 
         "next:",
         "  systemctl enable --now skudonet-ce-cluster",
         "  skd-cluster status",
-        "  once both nodes run it: skd-cluster pair, then on both skd-cluster migrate --to udp",
+        "  once both nodes run it: skd-cluster pair, then skd-cluster migrate --to udp on the backup, then on the master",
     ]
 
 
@@ -251,7 +251,7 @@ def test_what_people_are_told_to_type_can_be_typed():
     assert len(found) >= 20
     for words in found:
         build_parser(words[:1]).parse_args(words)
-    assert {one[0] for one in found} == {"migrate", "check", "status", "pair", "standby", "online"}
+    assert {one[0] for one in found} == {"migrate", "check", "status", "pair"}
 
 
 def test_the_host_s_addresses_are_asked():
