@@ -148,7 +148,11 @@ def test_the_step_to_udp_says_in_which_order():
     step = to_transport(X, private(GOOD + b"$transport='carp';"), "udp")
     assert step.body == GOOD + b'$transport="udp";'
     assert said(step, Sort.CAREFUL)[0].startswith("node by node, the backup first")
-    assert step.then == ("systemctl restart skudonet-ce-cluster", "skd-cluster status", "then the same on the other node")
+    assert step.then == (
+        "systemctl restart skudonet-ce-cluster",
+        "skd-cluster status",
+        "then the same on the other node",
+    )
     assert to_transport(X, private(GOOD), "udp").body is None
 
 
