@@ -241,7 +241,7 @@ def commands():
     """Yield what the page and the steps tell people to type."""
     page = Path(__file__).parents[3] / "docs" / "migration.md"
     lines = [one for one in page.read_text().splitlines() if one.startswith("    ")]
-    for line in [*lines, *migration._BOTH, *migration._START]:
+    for line in [*lines, *migration._RESTART, *migration._START]:
         for found in re.findall(r"skd-cluster ((?:(?!, then|skd-cluster )[^#])+)", line):
             yield shlex.split(found)
 
