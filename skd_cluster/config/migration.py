@@ -19,7 +19,7 @@ _UNIT = "skudonet-ce-cluster"
 _START = (
     f"systemctl enable --now {_UNIT}",
     "skd-cluster status",
-    "once both nodes run it: skd-cluster pair, then skd-cluster migrate --to udp on the backup, then on the master",
+    "once both nodes run it: skd-cluster pair, then on the backup, and after it on the master: skd-cluster migrate --to udp",
 )
 _RESTART = (f"systemctl restart {_UNIT}", "skd-cluster status", "then the same on the other node")
 

@@ -77,7 +77,7 @@ def test_a_file_of_version_2_is_written_and_the_old_one_kept_with_its_mode(run, 
         "next:",
         "  systemctl enable --now skudonet-ce-cluster",
         "  skd-cluster status",
-        "  once both nodes run it: skd-cluster pair, then skd-cluster migrate --to udp on the backup, then on the master",
+        "  once both nodes run it: skd-cluster pair, then on the backup, and after it on the master: skd-cluster migrate --to udp",
     ]
 
 
