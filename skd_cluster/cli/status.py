@@ -12,6 +12,7 @@ from typing import Any
 from skd_cluster.cli.client import NoAnswer, ask
 from skd_cluster.cli.serving import may_serve
 from skd_cluster.core.model import ExitCode
+from skd_cluster.core.status import UNKNOWN
 
 _INTERVAL = 1.0
 
@@ -127,6 +128,9 @@ def ready_words(found: Mapping[str, Any]) -> str:
     """Return whether the one that is not master could be it now."""
     ready = found["ready"]
     who = found["peer"]["address"] if found["role"] == "master" else "this node"
+    if ready["obstacles"] and all(one.startswith(UNKNOWN) for one in ready["obstacles"]):
+        reasons = "; ".join(one.removeprefix(UNKNOWN) for one in ready["obstacles"])
+        return f"whether {who} could take over now is not known: {reasons}"
     if not ready["ok"]:
         return f"{who} could NOT take over: {'; '.join(ready['obstacles'])}"
     times = [

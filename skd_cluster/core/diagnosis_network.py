@@ -157,6 +157,16 @@ def _firewall(node: NodeFacts) -> Iterator[Verdict]:
         yield ok(f"no rule of nftables drops UDP port {port} of the peer")
 
 
+def _in_standard(node: NodeFacts, speaks: str, *, alive: bool) -> Verdict:
+    """Judge what a standard lets a node know of a peer that says no more."""
+    if alive:
+        return ok(f"{node.remote_ip} is heard, speaks {speaks}, and no native packets")
+    if node.status.get("role") == "master":
+        return beside(f"a backup that speaks {speaks} is silent")
+    words = f"nothing of {node.remote_ip} is heard, neither {speaks} nor native packets: service down there, firewall, or cable"
+    return problem(words, f"tcpdump -ni {node.interface} ip proto 112 or ip6 proto 112; nft list ruleset")
+
+
 def _heartbeat(node: NodeFacts) -> Iterator[Verdict]:
     if not node.status:
         yield beside("the service does not answer")
@@ -164,6 +174,10 @@ def _heartbeat(node: NodeFacts) -> Iterator[Verdict]:
     peer, counters = node.status.get("peer", {}), node.status.get("counters", {})
     port = node.setting("udp_port") or "10112"
     listen = f"tcpdump -ni {node.interface} udp port {port}"
+    speaks = node.status.get("transport", {}).get("speaks", "udp")
+    if speaks != "udp" and not peer.get("native"):
+        yield _in_standard(node, speaks, alive=bool(peer.get("alive")))
+        return
     if not peer.get("alive"):
         sent, bad = counters.get("sent", 0), counters.get("dropped.bad_key", 0)
         if bad:

@@ -8,7 +8,7 @@ from skd_cluster.core.checks import CheckState
 from skd_cluster.core.histogram import LAG_BOUNDS, TAKEOVER_BOUNDS, Histogram
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data, ElectorReport, ReplicationReport, RoleChange
-from skd_cluster.core.model import SECOND, Nanos, Reason, Role, nanos, seconds
+from skd_cluster.core.model import SECOND, Fault, Nanos, Reason, Role, nanos, seconds
 from skd_cluster.core.supervision import FRESH
 
 HOOK_BOUNDS = (1e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -325,7 +325,9 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
     if report is None:
         return ["the elector has not reported yet"]
     if snapshot.fresh(now):
-        found = [f"{fault}: {detail}" if detail else fault for fault, detail in report.faults]
+        # A check says the same itself, below.
+        faults = [(fault, detail) for fault, detail in report.faults if fault != Fault.CHECK]
+        found = [f"{fault}: {detail}" if detail else fault for fault, detail in faults]
         found += _peer_problems(snapshot, report)
     else:
         silent = (now - report.at) / SECOND
@@ -352,16 +354,19 @@ def _failed(totals: HookTotals) -> bool:
     return totals.last in (Outcome.FAILED, Outcome.TIMEOUT)
 
 
-def silent_backup(standard: str, peer: str) -> str:
+UNKNOWN = "not known: "
+
+
+def silent_backup(standard: str) -> str:
     """Return what a master cannot know that speaks a standard."""
-    return f"whether {peer} could take over is not known: a backup that speaks {standard} is silent"
+    return f"{UNKNOWN}a backup that speaks {standard} is silent"
 
 
 def _peer_problems(snapshot: Snapshot, report: ElectorReport) -> list[str]:
     peer = snapshot.peer
     address = peer.get("address") or snapshot.remote_ip
     if snapshot.unsaid and (peer.get("alive") or snapshot.role is Role.MASTER):
-        return [] if peer.get("alive") else [silent_backup(snapshot.unsaid, str(address))]
+        return [] if peer.get("alive") else [f"whether {address} could take over is {silent_backup(snapshot.unsaid)}"]
     if not peer.get("alive"):
         wrong_key = report.counters.get("dropped.bad_key", 0)
         hint = f" ({wrong_key} packets had another key)" if wrong_key else ""
