@@ -187,7 +187,7 @@ class Elector:
         silent = now - max(peer.heard_at, self._started_at) > _LONE_AFTER and not self.voices.beside_silence
         lone = silent or (peer.last is not None and peer.last.role is Role.STANDBY)
         self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
-        state = (*newsworthy(self.machine, self.voice, self.watcher, now), lone)
+        state = (*newsworthy(self.machine, self.voice, self.holder, self.watcher, now), lone)
         if now >= self._report_at or state != self._reported:
             self._reported = state
             self._report(now)
