@@ -52,6 +52,9 @@ def _floating_addresses(ours: NodeFacts, theirs: NodeFacts) -> Iterator[Verdict]
                 f"{address} is answered for by {' '.join(strangers)}, which is neither node",
                 f"find and mend that machine: ip neigh; arping -D -c 2 -I {ours.interface} {address}",
             )
+        elif len(holders) > 1 and len(masters) > 1:
+            words = f"{address} is on both nodes, since both are master"
+            yield problem(words, "skd-cluster standby, until they hear each other", holders[-1].node)
         elif len(holders) > 1:
             wrong = next((node for node in holders if node not in masters), holders[-1])
             where = next(one for one in wrong.addresses if one[0] == address)

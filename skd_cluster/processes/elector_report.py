@@ -85,6 +85,7 @@ def _peer(machine: ElectionMachine, now: Nanos) -> dict[str, Any]:
         "alive": peer.alive(now),
         "hears_us": peer.hears_us(now),
         "heard_at": peer.heard_at,
+        "patience": peer.patience,
     }
     if peer.last is not None:
         known |= {
