@@ -2,63 +2,22 @@
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 from tests.labkit import CONFIG_TREE, Client, Lab, Node, eventually
+from tests.labkit.monitoring import RULES, Prometheus
 
 DASHBOARDS = Path(__file__).parents[2] / "dashboards"
 PAIR = "10.77.0.1,10.77.0.2"
-CONFIG = """\
-global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
-rule_files: [/etc/prometheus-lab/alerts.yaml]
-scrape_configs:
-  - job_name: skd-cluster
-    static_configs: [{targets: ["10.77.0.1:9869", "10.77.0.2:9869"]}]
-"""
-
-
-@dataclass
-class Prometheus:
-    """One that runs on the client's machine."""
-
-    client: Client
-
-    def ask(self, query: str) -> list[dict[str, Any]]:
-        """Return the result of an instant query. AssertionError when it is refused."""
-        return self._ask("query", query=query)
-
-    def over_time(self, query: str, seconds: int) -> list[dict[str, Any]]:
-        """Return the result of a range query up to now."""
-        now = float(self.client.run(["date", "+%s"]).stdout)
-        return self._ask("query_range", query=query, start=now - seconds, end=now, step=1)
-
-    def _ask(self, how: str, **words: Any) -> list[dict[str, Any]]:
-        url = f"http://127.0.0.1:9090/api/v1/{how}?{urlencode(words)}"
-        answer = json.loads(self.client.run(["curl", "-s", url]).stdout or "{}")
-        assert answer.get("status") == "success", f"{words['query']}: {answer}"
-        found: list[dict[str, Any]] = answer["data"]["result"]
-        return found
-
-    def firing(self) -> set[str]:
-        """Return the names of the alerts that fire, or wait to."""
-        return {one["metric"]["alertname"] for one in self.ask("ALERTS")}
 
 
 @pytest.fixture
 def prometheus(client: Client) -> Prometheus:
-    client.write("/etc/prometheus-lab/prometheus.yml", CONFIG)
-    client.write("/etc/prometheus-lab/alerts.yaml", (DASHBOARDS / "alerts.yaml").read_text())
-    client.run("mkdir -p /run/prometheus")
-    options = "--config.file=/etc/prometheus-lab/prometheus.yml --storage.tsdb.path=/run/prometheus"
-    client.popen(f"exec prometheus {options} --web.listen-address=127.0.0.1:9090", output="/var/log/prometheus.out")
     found = Prometheus(client)
-    ready = ["curl", "-fs", "http://127.0.0.1:9090/-/ready"]
-    eventually(lambda: client.run(ready, check=False).returncode == 0, within=20, what="Prometheus answers")
+    found.start(RULES.read_text())
     return found
 
 
@@ -85,7 +44,7 @@ def test_all_panels_have_data_while_faults_happen(running: tuple[Node, Node], pr
     lb1.write(f"{CONFIG_TREE}/edited.cfg", "by somebody\n")
     confirmed = 'increase(skd_cluster_replication_lag_seconds_count{instance="10.77.0.1:9869"}[10s]) > 0'
     eventually(lambda: prometheus.ask(confirmed), within=20, what="a confirmed change is seen")
-    prometheus.client.run("echo garbage > /dev/udp/10.77.0.1/10112")
+    prometheus.machine.run("echo garbage > /dev/udp/10.77.0.1/10112")
     dropped = "increase(skd_cluster_advertisements_dropped_total[10s]) > 0"
     eventually(lambda: prometheus.ask(dropped), within=20, what="a packet of a stranger is seen")
     lab.partition(lb1, lb2)
