@@ -54,7 +54,7 @@ def _floating_addresses(ours: NodeFacts, theirs: NodeFacts) -> Iterator[Verdict]
             )
         elif len(holders) > 1 and len(masters) > 1:
             words = f"{address} is on both nodes, since both are master"
-            yield problem(words, "skd-cluster standby, until they hear each other", holders[-1].node)
+            yield problem(words, "skd-cluster standby", holders[-1].node)
         elif len(holders) > 1:
             wrong = next((node for node in holders if node not in masters), holders[-1])
             where = next(one for one in wrong.addresses if one[0] == address)

@@ -292,13 +292,16 @@ def _heartbeat(told: Mapping[str, Any]) -> dict[str, Any]:
 LATE = 0.1
 """Seconds. An elector that wakes up later is told of."""
 
+_FAR_OFF = 0.9
+"""Seconds: the histogram ends at 1, and what is in its last bucket is not known any better. As the alert has it."""
+
 
 def _timing(report: ElectorReport | None) -> dict[str, Any]:
     """Return how often this node was late and the peer's packets were far off their time, since the start."""
     if report is None:
         return {"late": 0, "off": 0, "off_seconds": 0.0, "limit_seconds": 0.0}
     limit = int(report.peer.get("patience", 0)) / SECOND
-    bound, off = reported(JITTER_BOUNDS, report.jitter).above(limit / 2)
+    bound, off = reported(JITTER_BOUNDS, report.jitter).above(min(limit / 2, _FAR_OFF))
     late = reported(LATENESS_BOUNDS, report.lateness).above(LATE)[1]
     return {"late": late, "off": off if limit else 0, "off_seconds": bound, "limit_seconds": round(limit, 4)}
 

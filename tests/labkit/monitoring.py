@@ -124,6 +124,13 @@ class Alertmanager:
         log = self.machine.path("/var/log/webhook")
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
+    def inhibited(self, name: str) -> bool:
+        """Whether an alert is there and all of it is held back for a greater one."""
+        url = "http://127.0.0.1:9093/api/v2/alerts"
+        found = json.loads(self.machine.run(["curl", "-fs", url]).stdout)
+        own = [one["status"]["inhibitedBy"] for one in found if one["labels"]["alertname"] == name]
+        return bool(own) and all(own)
+
 
 def _answers(machine: Machine, url: str, what: str) -> None:
     eventually(lambda: machine.run(["curl", "-fs", url], check=False).returncode == 0, within=20, what=what)

@@ -18,6 +18,8 @@ from skd_cluster.config.schema import KEYS
 from skd_cluster.core.events import EVENTS
 from skd_cluster.core.model import Fault, Nanos
 from skd_cluster.core.status import Snapshot
+from tests.lab.runbooks import SCENES, first_command, seen_part
+from tests.labkit.monitoring import squeezed
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "dashboards" / "alerts" / "skd-cluster.rules.yaml"
@@ -435,3 +437,23 @@ def test_rules_ask_only_for_what_there_is():
     known |= {f"{name}{end}" for name in known for end in ("_bucket", "_count", "_sum")}
     for rule in (rule for group in DOCUMENT["groups"] for rule in group["rules"]):
         assert set(re.findall(r"skd_cluster_\w+", rule["expr"])) <= known
+
+
+def test_every_page_is_followed_in_the_lab_and_speaks_of_what_is_looked_for_there():
+    told = [alert for scene in SCENES for alert in scene.shows]
+    assert sorted(f"SkdCluster{alert}" for alert in told) == sorted(ALERTS)
+    for scene in SCENES:
+        for alert, (_, words, _) in scene.shows.items():
+            assert [word for word in words if word not in seen_part(alert)] == []
+            assert first_command(alert).startswith("skd-cluster ")
+
+
+def test_the_lab_s_rules_differ_in_times_only():
+    short = yaml.safe_load(squeezed(RULES.read_text()))
+    times = r"\[\w+\]"
+    for ours, theirs in zip(DOCUMENT["groups"], short["groups"], strict=True):
+        for rule, other in zip(ours["rules"], theirs["rules"], strict=True):
+            assert {key for key in rule if rule[key] != other[key]} <= {"for", "expr"}
+            assert re.sub(times, "", rule["expr"]) == re.sub(times, "", other["expr"])
+            assert other.get("for", "1s") in ("1s", "2s")
+            assert set(re.findall(r"\[(\d+)s\]", other["expr"])) <= {"8", "9", "10", "11", "12"}
