@@ -377,7 +377,7 @@ def _peer_problems(snapshot: Snapshot, report: ElectorReport) -> list[str]:
     address = peer.get("address") or snapshot.remote_ip
     if not peer.get("alive"):
         wrong_key = report.counters.get("dropped.bad_key", 0)
-        hint = f" ({wrong_key} packets had another key)" if wrong_key else ""
+        hint = f" ({wrong_key} packets since the start had another key)" if wrong_key else ""
         return [f"the peer {address} is not heard{hint}"]
     if not peer.get("hears_us"):
         return [f"the peer {address} is heard but does not hear this node"]

@@ -48,15 +48,19 @@ def _what_was_said(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Non
 def test_the_page_leads_from_the_fault_to_its_end(scene: Scene, stage: Stage) -> None:
     for alert in scene.shows:
         ends(stage, alert)  # what an earlier scene has left of it
-    scene.cause(stage)
-    for alert, (name, words, pattern) in scene.shows.items():
-        eventually(lambda a=alert: stage.true(f"SkdCluster{a}"), within=PATIENCE, what=f"{alert} is asked and is so")
-        printed = typed(stage.lb1 if name == "lb1" else stage.lb2, first_command(alert))
-        for word in words:
-            assert word in seen_part(alert), f"the page of {alert} does not speak of {word!r}"
-            assert word in printed, printed
-        assert re.search(pattern, printed, re.MULTILINE), printed
-    scene.mend(stage)
+    try:
+        scene.cause(stage)
+        for alert, (name, words, pattern) in scene.shows.items():
+            eventually(
+                lambda a=alert: stage.true(f"SkdCluster{a}"), within=PATIENCE, what=f"{alert} is asked and is so"
+            )
+            printed = typed(stage.lb1 if name == "lb1" else stage.lb2, first_command(alert))
+            for word in words:
+                assert word in seen_part(alert), f"the page of {alert} does not speak of {word!r}"
+                assert word in printed, printed
+            assert re.search(pattern, printed, re.MULTILINE), printed
+    finally:
+        scene.mend(stage)
     stage.settle()
 
 

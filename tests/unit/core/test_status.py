@@ -63,7 +63,7 @@ def test_a_master_believes_the_peer_s_confirmation():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"alive": False}, "the peer 192.0.2.2 is not heard (2 packets had another key)"),
+        ({"alive": False}, "the peer 192.0.2.2 is not heard (2 packets since the start had another key)"),
         ({"hears_us": False}, "the peer 192.0.2.2 is heard but does not hear this node"),
         ({"role": 2}, "the peer 192.0.2.2 is master as well"),
     ],
