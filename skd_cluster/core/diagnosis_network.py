@@ -52,6 +52,9 @@ def _floating_addresses(ours: NodeFacts, theirs: NodeFacts) -> Iterator[Verdict]
                 f"{address} is answered for by {' '.join(strangers)}, which is neither node",
                 f"find and mend that machine: ip neigh; arping -D -c 2 -I {ours.interface} {address}",
             )
+        elif len(holders) > 1 and len(masters) > 1:
+            words = f"{address} is on both nodes, since both are master"
+            yield problem(words, "skd-cluster standby", holders[-1].node)
         elif len(holders) > 1:
             wrong = next((node for node in holders if node not in masters), holders[-1])
             where = next(one for one in wrong.addresses if one[0] == address)
@@ -180,15 +183,10 @@ def _heartbeat(node: NodeFacts) -> Iterator[Verdict]:
         return
     if not peer.get("alive"):
         sent, bad = counters.get("sent", 0), counters.get("dropped.bad_key", 0)
-        if bad:
-            yield problem(
-                f"{bad} packets of the peer were made with another password", f"skd-cluster doctor; edit {node.config}"
-            )
-        else:
-            words = (
-                f"{sent} packets sent, and none of {node.remote_ip} is heard: service down there, firewall, or cable"
-            )
-            yield problem(words, f"{listen}; nft list ruleset")
+        words = f"{sent} packets sent, and none of {node.remote_ip} is heard: service down there, firewall, or cable"
+        if bad:  # since the start: that may be over, and something else the matter now; `mirror` compares the passwords
+            words += f", or its password: {bad} packets since the start had another one"
+        yield problem(words, f"{listen}; nft list ruleset")
     elif not peer.get("heard"):
         yield problem(f"{node.remote_ip} is heard and does not hear this node", f"{listen}; nft list ruleset", "")
     else:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skd_cluster.core.checks import CheckState
-from skd_cluster.core.histogram import LAG_BOUNDS, TAKEOVER_BOUNDS, Histogram
+from skd_cluster.core.histogram import JITTER_BOUNDS, LAG_BOUNDS, LATENESS_BOUNDS, TAKEOVER_BOUNDS, Histogram, reported
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data, ElectorReport, ReplicationReport, RoleChange
-from skd_cluster.core.model import SECOND, Fault, Nanos, Reason, Role, nanos, seconds
+from skd_cluster.core.model import NEVER, SECOND, Fault, Nanos, Reason, Role, nanos, seconds
 from skd_cluster.core.supervision import FRESH
 
 HOOK_BOUNDS = (1e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -71,7 +71,7 @@ class Applied:
 
 
 RECENT = nanos(3600)
-"""So long a refused login is a trouble."""
+"""So long a refused login or a crash is a trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,10 @@ class Snapshot:
     metrics_error: str = ""
     started: float = 0.0
     """Wall time at which the service was started."""
+    crashes: int = 0
+    """How often since the boot it ended without being stopped."""
+    crashed_at: Nanos = NEVER
+    """When this run began, if the one before it ended so."""
     log_dropped: int = 0
     history: int = 0
     refusals: Refusals = Refusals()
@@ -259,8 +263,10 @@ def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
             "silent_seconds": None if report is None else round((now - report.at) / SECOND, 3),
             "realtime": report is not None and report.realtime,
         },
+        "timing": _timing(report),
         "conflicts": [{"name": name, "node": node} for name, node in snapshot.waiting.items()],
         "refusals": snapshot.refusals.facts(),
+        "crashes": snapshot.crashes,
         "counters": {} if report is None else report.counters,
         "problems": problems(snapshot, now),
     }
@@ -294,6 +300,23 @@ def _heartbeat(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return when the last advertisements came: seconds after they were due, null for those that did not come."""
     beats = [None if one is None else one / 1e6 for one in told.get("beats", ())]
     return {"interval_seconds": told.get("interval", 0) / SECOND, "late_seconds": beats}
+
+
+LATE = 0.1
+"""Seconds. An elector that wakes up later is told of."""
+
+_FAR_OFF = 0.9
+"""Seconds: the histogram ends at 1, and what is in its last bucket is not known any better. As the alert has it."""
+
+
+def _timing(report: ElectorReport | None) -> dict[str, Any]:
+    """Return how often this node was late and the peer's packets were far off their time, since the start."""
+    if report is None:
+        return {"late": 0, "off": 0, "off_seconds": 0.0, "limit_seconds": 0.0}
+    limit = int(report.peer.get("patience", 0)) / SECOND
+    bound, off = reported(JITTER_BOUNDS, report.jitter).above(min(limit / 2, _FAR_OFF))
+    late = reported(LATENESS_BOUNDS, report.lateness).above(LATE)[1]
+    return {"late": late, "off": off if limit else 0, "off_seconds": bound, "limit_seconds": round(limit, 4)}
 
 
 def _replication(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
@@ -343,11 +366,21 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
         f"conflict {name} waits on {node}: skd-cluster history show {name}" for name, node in snapshot.waiting.items()
     ]
     found += snapshot.refusals.trouble(now)
+    found += _crash(snapshot, now)
     found += [f"the last {hook.value} hook: {one.last}" for hook, one in snapshot.hooks.items() if _failed(one)]
     if not snapshot.reload_ok:
         found.append(f"the configuration file is not in force: {snapshot.reload_note}")
     found += [f"metrics: {snapshot.metrics_error}"] if snapshot.metrics_error else []
     return found
+
+
+def _crash(snapshot: Snapshot, now: Nanos) -> list[str]:
+    if not snapshot.crashed_at or now - snapshot.crashed_at > RECENT:
+        return []
+    times = "once" if snapshot.crashes == 1 else f"{snapshot.crashes} times"
+    ago = (now - snapshot.crashed_at) // nanos(60)
+    words = f"the service ended without being stopped {times} since the boot, and was started again {ago} min ago"
+    return [f"{words}: journalctl -u skudonet-ce-cluster -p warning"]
 
 
 def _failed(totals: HookTotals) -> bool:
@@ -369,7 +402,7 @@ def _peer_problems(snapshot: Snapshot, report: ElectorReport) -> list[str]:
         return [] if peer.get("alive") else [f"whether {address} could take over is {silent_backup(snapshot.unsaid)}"]
     if not peer.get("alive"):
         wrong_key = report.counters.get("dropped.bad_key", 0)
-        hint = f" ({wrong_key} packets had another key)" if wrong_key else ""
+        hint = f" ({wrong_key} packets since the start had another key)" if wrong_key else ""
         return [f"the peer {address} is not heard{hint}"]
     if not peer.get("hears_us"):
         return [f"the peer {address} is heard but does not hear this node"]

@@ -105,6 +105,7 @@ def _peer(machine: ElectionMachine, now: Nanos) -> dict[str, Any]:
         "native": peer.alive(now),
         "hears_us": peer.hears_us(now),
         "heard_at": heard_at,
+        "patience": peer.patience,
     }
     if peer.last is not None:
         known |= {
