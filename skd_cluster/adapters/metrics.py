@@ -25,7 +25,8 @@ from skd_cluster.core.histogram import (
     reported,
 )
 from skd_cluster.core.model import SECOND, DropReason, Fault, Nanos, Reason, Role
-from skd_cluster.core.status import HOOK_BOUNDS, Snapshot
+from skd_cluster.core.status import Snapshot
+from skd_cluster.core.totals import HOOK_BOUNDS
 
 PREFIX = "skd_cluster_"
 _WORDS = tuple(role.word for role in (Role.MASTER, Role.BACKUP, Role.FAULT, Role.STANDBY))

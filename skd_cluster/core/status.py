@@ -5,59 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skd_cluster.core.checks import CheckState
-from skd_cluster.core.histogram import JITTER_BOUNDS, LAG_BOUNDS, LATENESS_BOUNDS, TAKEOVER_BOUNDS, Histogram, reported
+from skd_cluster.core.histogram import JITTER_BOUNDS, LATENESS_BOUNDS, TAKEOVER_BOUNDS, Histogram, reported
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data, ElectorReport, ReplicationReport, RoleChange
-from skd_cluster.core.model import NEVER, SECOND, Fault, Nanos, Reason, Role, nanos, seconds
+from skd_cluster.core.model import NEVER, SECOND, Fault, Nanos, Reason, Role, nanos
 from skd_cluster.core.supervision import FRESH
-
-HOOK_BOUNDS = (1e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-
-
-@dataclass(frozen=True, slots=True)
-class HookTotals:
-    """What became of one hook's runs."""
-
-    counts: tuple[int, ...] = (0,) * (len(HOOK_BOUNDS) + 1)
-    total: float = 0.0
-    failures: int = 0
-    last: str = ""
-    last_seconds: float = 0.0
-
-    def with_run(self, outcome: Outcome, took: Nanos) -> "HookTotals":
-        """Return the totals after one more run. One that a newer role ended is no failure; a missing one no run."""
-        if outcome is Outcome.MISSING:
-            return self
-        counted = Histogram(HOOK_BOUNDS, list(self.counts), self.total)
-        counted.observe(seconds(took))
-        failed = outcome in (Outcome.FAILED, Outcome.TIMEOUT)
-        lasted = round(seconds(took), 3)
-        return HookTotals(tuple(counted.counts), counted.total, self.failures + failed, outcome.value, lasted)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicationTotals:
-    """Numbers of replicators that ran earlier; each counts from its own start."""
-
-    runs: Mapping[str, int] = field(default_factory=dict)
-    sent_bytes: int = 0
-    sent_files: int = 0
-    counts: tuple[int, ...] = (0,) * (len(LAG_BOUNDS) + 1)
-    total: float = 0.0
-
-    def plus(self, report: ReplicationReport | None) -> "ReplicationTotals":
-        """Return the sum of these and what a replicator counted itself."""
-        if report is None:
-            return self
-        names = {"ok", "refused", "failed", *self.runs, *report.runs}
-        lag = [*report.lag.get("counts", ()), *([0] * len(self.counts))][: len(self.counts)]
-        return ReplicationTotals(
-            {name: self.runs.get(name, 0) + report.runs.get(name, 0) for name in sorted(names)},
-            self.sent_bytes + report.sent_bytes,
-            self.sent_files + report.sent_files,
-            tuple(ours + theirs for ours, theirs in zip(self.counts, lag, strict=True)),
-            self.total + report.lag.get("total", 0.0),
-        )
+from skd_cluster.core.totals import HookTotals, ReplicationTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +66,7 @@ class Snapshot:
     elector: ElectorReport | None = None
     data: Data = field(default_factory=lambda: Data(0, 0, ""))
     replication: ReplicationReport | None = None
-    replication_before: ReplicationTotals = ReplicationTotals()
+    replication_before: ReplicationTotals = field(default_factory=ReplicationTotals)
     replicator_running: bool = False
     replicator_error: str = ""
     applied: Applied = Applied()

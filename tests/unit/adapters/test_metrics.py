@@ -10,7 +10,8 @@ from skd_cluster.adapters.metrics import Exposition, reference
 from skd_cluster.core.checks import CheckState
 from skd_cluster.core.histogram import JITTER_BOUNDS, LAG_BOUNDS, LATENESS_BOUNDS, TAKEOVER_BOUNDS
 from skd_cluster.core.model import Nanos, Reason, Role
-from skd_cluster.core.status import HOOK_BOUNDS, Refusals, Snapshot
+from skd_cluster.core.status import Refusals, Snapshot
+from skd_cluster.core.totals import HOOK_BOUNDS
 from tests.fakes.supervised import change, replicated, report
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -6,7 +6,8 @@ import pytest
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data
 from skd_cluster.core.model import Nanos, Role, nanos
-from skd_cluster.core.status import Board, HookTotals, Refusals, ReplicationTotals, Snapshot, problems, status
+from skd_cluster.core.status import Board, Refusals, Snapshot, problems, status
+from skd_cluster.core.totals import HookTotals, ReplicationTotals
 from tests.fakes.supervised import change, replicated, report
 
 FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
