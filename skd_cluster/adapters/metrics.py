@@ -14,6 +14,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from skd_cluster.core.conflict import ConflictKind
 from skd_cluster.core.histogram import (
     JITTER_BOUNDS,
     LAG_BOUNDS,
@@ -21,9 +22,11 @@ from skd_cluster.core.histogram import (
     TAKEOVER_BOUNDS,
     Histogram,
     histogram_from,
+    reported,
 )
 from skd_cluster.core.model import SECOND, DropReason, Fault, Nanos, Reason, Role
-from skd_cluster.core.status import HOOK_BOUNDS, Snapshot
+from skd_cluster.core.status import Snapshot
+from skd_cluster.core.totals import HOOK_BOUNDS
 
 PREFIX = "skd_cluster_"
 _WORDS = tuple(role.word for role in (Role.MASTER, Role.BACKUP, Role.FAULT, Role.STANDBY))
@@ -65,13 +68,6 @@ def _histogram(
     return family
 
 
-def _reported(bounds: tuple[float, ...], reported: dict[str, Any]) -> Histogram:
-    counts = reported.get("counts", ())
-    return (
-        histogram_from(bounds, counts, reported.get("total", 0.0)) if len(counts) > len(bounds) else Histogram(bounds)
-    )
-
-
 def _about_the_node(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     yield _gauge("build_info", "Always 1; the version is the label.", [((snapshot.version,), 1)], ["version"])
     pair = ",".join(sorted((snapshot.local_ip, snapshot.remote_ip)))
@@ -85,6 +81,11 @@ def _about_the_node(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     word = snapshot.role.word if snapshot.elector is not None else ""
     yield _gauge(
         "role", "1 for the role this node has, 0 for the others.", [((one,), word == one) for one in _WORDS], ["role"]
+    )
+    yield _counter(
+        "crashes",
+        "Times since the boot that the service ended without being stopped, as when it hung.",
+        snapshot.crashes,
     )
     since = now if snapshot.elector is None else snapshot.elector.since
     yield _gauge("role_age_seconds", "How long this node has its role.", max(0.0, (now - since) / SECOND))
@@ -125,13 +126,17 @@ def _about_the_election(snapshot: Snapshot) -> Iterator[Metric]:
         [((str(reason),), counters.get(f"dropped.{reason}", 0)) for reason in reasons],
         ["reason"],
     )
-    jitter = _reported(JITTER_BOUNDS, report.jitter if report else {})
-    lateness = _reported(LATENESS_BOUNDS, report.lateness if report else {})
+    jitter = reported(JITTER_BOUNDS, report.jitter if report else {})
+    lateness = reported(LATENESS_BOUNDS, report.lateness if report else {})
     yield _histogram(
         "advertisement_jitter_seconds", "How far received packets were off the sender's interval.", [((), jitter)]
     )
     yield _histogram("elector_lateness_seconds", "How late the elector's loop woke up.", [((), lateness)])
     peer = snapshot.peer
+    patience = int(snapshot.peer.get("patience", 0)) / SECOND
+    yield _gauge(
+        "dead_interval_seconds", "How long this node lets its peer be silent before it counts as lost.", patience
+    )
     yield _gauge("peer_up", "Whether the peer is heard.", bool(peer.get("alive")))
     yield _gauge("peer_hears_us", "Whether the peer says that it hears this node.", bool(peer.get("hears_us")))
     yield _gauge(
@@ -192,6 +197,8 @@ def _about_replication(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
     yield _gauge(
         "conflicts", "Conflicts that wait for somebody, on either node as far as known.", len(snapshot.waiting)
     )
+    drifts = sum(name.startswith(f"{ConflictKind.DRIFT}-") for name in snapshot.waiting)
+    yield _gauge("drift_conflicts", "Of these, changes that somebody made by hand on a backup.", drifts)
 
 
 def _about_the_service(snapshot: Snapshot) -> Iterator[Metric]:

@@ -12,6 +12,7 @@ from typing import Any
 from skd_cluster.cli.client import NoAnswer, ask
 from skd_cluster.cli.serving import may_serve
 from skd_cluster.core.model import ExitCode
+from skd_cluster.core.status import UNKNOWN
 
 _INTERVAL = 1.0
 
@@ -89,6 +90,7 @@ def render(found: Mapping[str, Any]) -> Iterator[str]:
     for index, one in enumerate(found["checks"]):
         state = "healthy" if one["healthy"] else f"FAILED: {one['detail']}"
         yield f"{'checks' if index == 0 else '':<10} {one['name']}: {state}"
+    yield from (f"timing     {words}" for words in timing_words(found["timing"]))
     realtime = "" if found["elector"]["realtime"] else ", without real-time scheduling"
     yield f"version    {found['version']}{realtime}"
 
@@ -127,6 +129,9 @@ def ready_words(found: Mapping[str, Any]) -> str:
     """Return whether the one that is not master could be it now."""
     ready = found["ready"]
     who = found["peer"]["address"] if found["role"] == "master" else "this node"
+    if ready["obstacles"] and all(one.startswith(UNKNOWN) for one in ready["obstacles"]):
+        reasons = "; ".join(one.removeprefix(UNKNOWN) for one in ready["obstacles"])
+        return f"whether {who} could take over now is not known: {reasons}"
     if not ready["ok"]:
         return f"{who} could NOT take over: {'; '.join(ready['obstacles'])}"
     times = [
@@ -148,6 +153,19 @@ def copying_words(found: Mapping[str, Any], said: Callable[[float | None], str] 
     waiting = f"; {pending} waiting for {replication['oldest_pending_seconds']:.1f} s" if pending else ""
     lag = f", took {replication['lag_seconds']:.2f} s" if last and replication["lag_seconds"] is not None else ""
     return f"{state}; sent: {when}{lag}{waiting}{running}"
+
+
+def timing_words(timing: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was late since the service started, if anything was."""
+    if timing["late"]:
+        yield f"the elector woke up more than 0.1 s late {_times(timing['late'])}"
+    if timing["off"]:
+        limit = f"lost after {timing['limit_seconds']:.2f} s"
+        yield f"packets of the peer were more than {timing['off_seconds']:g} s off their time {_times(timing['off'])}; it counts as {limit}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def moment(instant: float | None) -> str:

@@ -13,21 +13,15 @@ from skd_cluster.config.load import Loaded, interpret
 from skd_cluster.config.problems import Kind, Problem, is_secret, printable, printable_path
 from skd_cluster.config.schema import Config
 from skd_cluster.config.syntax import Statement, parse
-from skd_cluster.config.transports import CARP_KEY
+from skd_cluster.core.carp import PASSWORD_LIMIT
 
 _UNIT = "skudonet-ce-cluster"
 _START = (
     f"systemctl enable --now {_UNIT}",
     "skd-cluster status",
-    "once both nodes run it: skd-cluster pair, then on both skd-cluster migrate --to udp",
+    "once both nodes run it: skd-cluster pair, then on the backup, and after it on the master: skd-cluster migrate --to udp",
 )
-_BOTH = (
-    "on the backup: skd-cluster standby",
-    f"on the backup: systemctl restart {_UNIT}",
-    f"on the master: systemctl restart {_UNIT}",
-    "on the backup: skd-cluster online",
-    "skd-cluster status",
-)
+_RESTART = (f"systemctl restart {_UNIT}", "skd-cluster status", "then the same on the other node")
 
 
 @unique
@@ -102,10 +96,10 @@ def to_transport(path: Path, contents: Contents, transport: str) -> Step:
     if before.require().transport == transport:
         return Step(None, (), ())
     text = (
-        "nodes with different transports do not hear each other, and both would be master: make this step on both nodes "
-        "first, then type what follows in its order"
+        "node by node, the backup first: meanwhile the native packets decide, by UDP, so `skd-cluster status` must say now "
+        "that both hear each other"
     )
-    return _step(path, contents, {"transport": transport}, [Saying(Sort.CAREFUL, text)], _BOTH)
+    return _step(path, contents, {"transport": transport}, [Saying(Sort.CAREFUL, text)], _RESTART)
 
 
 def from_keepalived(
@@ -197,7 +191,7 @@ def _limits(config: Config) -> Iterator[str]:
         yield (
             f"CARP counts in whole seconds: the backup takes over after {config.dead_ratio} of them and more, as with version 2"
         )
-        yield f"CARP has room for {CARP_KEY} bytes of the password and ignores the rest"
+        yield f"a password has at most {PASSWORD_LIMIT} bytes: ucarp does not start with more"
         yield (
             f"CARP's digest covers one address, the first of cluster_ip: {config.cluster_ip[0].address} must be the other "
             "node's cluster_ip too"

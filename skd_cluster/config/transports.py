@@ -5,28 +5,18 @@ from typing import cast
 from skd_cluster.config.build import Draft
 from skd_cluster.config.network import ListedAddress
 from skd_cluster.config.problems import Kind, Remark, Report, Severity
+from skd_cluster.core.carp import PASSWORD_LIMIT
+from skd_cluster.core.dialect import advskew
 from skd_cluster.core.model import SECOND, IPAddress
 
-CARP_KEY = 20
-"""Bytes of a password that CARP's HMAC-SHA1 key has room for; ucarp ignores the rest without a word."""
-
-SKEW_OF = 100
-"""`priority` that CARP speaks as advskew 0; each one less is one of advskew more."""
+_DEFAULT_PRIORITY = 100
+"""Spoken as advskew 0."""
 
 _CENTISECOND = SECOND // 100  # VRRPv3's unit of time, RFC 9568 section 5.2.7
 _WEAK = {
     "carp": "CARP has no protection against replay: a recorded packet can change who is master",
     "vrrp": "VRRP has no authentication: anybody on the link can take the addresses",
 }
-_ONLY_NATIVE = {
-    "heartbeat_links": "one path to the peer",
-    "udp_port": "a protocol number and no port",
-}
-
-
-def advskew(priority: int) -> int:
-    """Return what CARP says instead of a priority: the smaller one is preferred."""
-    return max(0, SKEW_OF - priority)
 
 
 def check_transport(draft: Draft, report: Report) -> None:
@@ -52,10 +42,6 @@ def _written(draft: Draft, key: str) -> bool:
 
 
 def _without_effect(draft: Draft, report: Report, transport: str) -> None:
-    for key, instead in _ONLY_NATIVE.items():
-        if _written(draft, key):
-            expected = f"nothing: transport {transport} has {instead} (no effect)"
-            _warn(draft, report, key, Remark(Kind.NO_EFFECT, expected, draft.texts[key], Severity.NOTE))
     if draft.typed.get("detection") == "probing":
         expected = f"patient: nobody can be asked with transport {transport} (no effect)"
         _warn(draft, report, "detection", Remark(Kind.NO_EFFECT, expected, "probing", Severity.NOTE))
@@ -77,15 +63,15 @@ def _carp(draft: Draft, report: Report) -> None:
     _rounded(draft, report, SECOND, "whole seconds with transport carp")
     _carp_passwords(draft, report)
     priority = draft.typed.get("priority")
-    if isinstance(priority, int) and priority != SKEW_OF:
+    if isinstance(priority, int) and priority != _DEFAULT_PRIORITY:
         expected = f"CARP's advskew in its place: spoken as {advskew(priority)}"
         _warn(draft, report, "priority", Remark(Kind.ROUNDED, expected, str(priority), Severity.NOTE))
 
 
 def _carp_passwords(draft: Draft, report: Report) -> None:
     password = cast("bytes | None", draft.typed.get("password"))
-    if password is not None and len(password) > CARP_KEY:
-        expected = f"at most {CARP_KEY} bytes with transport carp, which ignores the rest"
+    if password is not None and len(password) > PASSWORD_LIMIT:
+        expected = f"at most {PASSWORD_LIMIT} bytes with transport carp: ucarp does not start with more"
         found = f"{len(password)} bytes"
         _warn(draft, report, "password", Remark(Kind.LONG_PASSWORD, expected, found, Severity.WARNING))
     if draft.typed.get("password_file") is None and draft.texts.get("password") != draft.version2.get("password"):

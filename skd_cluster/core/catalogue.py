@@ -19,6 +19,9 @@ All changes so far: journalctl -u skudonet-ce-cluster SKD_EVENT=role_changed""",
         "stopped": """\
 The service has ended, its addresses are gone, and the peer was told. If nobody stopped it, the line says why, and systemd
 starts it again within a second.""",
+        "crashed": """\
+The service died or was killed, or hung until systemd's watchdog ended it. The lines before this one, with the priority "err", and
+`systemctl status skudonet-ce-cluster` say more; a kernel that ran out of memory says so in `journalctl -k`.""",
         "restarting": """\
 The service is restarted by systemd, as an upgrade does. The floating addresses stay for four seconds, the peer waits five, and
 whoever is there then is master: normally this node again, after about one second. Nothing to do.""",

@@ -51,9 +51,14 @@ class Conflict:
 
 
 def joined(earlier: Conflict | None, found: Conflict | None) -> Conflict | None:
-    """Return what an earlier attempt at the same push found, with what this one found: under the name already told."""
-    if earlier is None or found is None:
-        return earlier or found
+    """Return what an earlier attempt at the same push found, with what this one found: under the name already told.
+
+    One that somebody has dealt with is over: what is found in the same generation later is news, with a name of its own.
+    """
+    if earlier is None or earlier.resolved:
+        return found
+    if found is None:
+        return earlier
     return replace(earlier, keys=tuple(sorted({*earlier.keys, *found.keys})))
 
 

@@ -220,9 +220,16 @@ def _replication(node: NodeFacts) -> Iterator[Verdict]:
     replication = node.status.get("replication", {})
     conflicts = node.status.get("conflicts", [])
     if replication.get("last_error"):
-        yield problem(str(replication["last_error"]), "skd-cluster sync; skd-cluster status")
+        error = str(replication["last_error"])
+        asks = "--allow-delete" in error  # for a decision, which needs a look at what it is about
+        yield problem(
+            error,
+            f"skd-cluster {'diff' if asks else 'sync'}; skd-cluster {'sync --allow-delete' if asks else 'status'}",
+        )
     elif not replication.get("in_sync"):
-        yield warning(f"the peer lacks {replication.get('pending', 0)} changes", "skd-cluster diff; skd-cluster sync")
+        pending = replication.get("pending", 0)
+        words = f"the peer lacks {pending} changes" if pending else "the peer has not confirmed to hold the same"
+        yield warning(words, "skd-cluster diff; skd-cluster sync")
     else:
         yield ok("the peer has confirmed everything")
     for one in conflicts:

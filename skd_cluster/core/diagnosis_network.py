@@ -52,6 +52,9 @@ def _floating_addresses(ours: NodeFacts, theirs: NodeFacts) -> Iterator[Verdict]
                 f"{address} is answered for by {' '.join(strangers)}, which is neither node",
                 f"find and mend that machine: ip neigh; arping -D -c 2 -I {ours.interface} {address}",
             )
+        elif len(holders) > 1 and len(masters) > 1:
+            words = f"{address} is on both nodes, since both are master"
+            yield problem(words, "skd-cluster standby", holders[-1].node)
         elif len(holders) > 1:
             wrong = next((node for node in holders if node not in masters), holders[-1])
             where = next(one for one in wrong.addresses if one[0] == address)
@@ -157,6 +160,16 @@ def _firewall(node: NodeFacts) -> Iterator[Verdict]:
         yield ok(f"no rule of nftables drops UDP port {port} of the peer")
 
 
+def _in_standard(node: NodeFacts, speaks: str, *, alive: bool) -> Verdict:
+    """Judge what a standard lets a node know of a peer that says no more."""
+    if alive:
+        return ok(f"{node.remote_ip} is heard, speaks {speaks}, and no native packets")
+    if node.status.get("role") == "master":
+        return beside(f"a backup that speaks {speaks} is silent")
+    words = f"nothing of {node.remote_ip} is heard, neither {speaks} nor native packets: service down there, firewall, or cable"
+    return problem(words, f"tcpdump -ni {node.interface} ip proto 112 or ip6 proto 112; nft list ruleset")
+
+
 def _heartbeat(node: NodeFacts) -> Iterator[Verdict]:
     if not node.status:
         yield beside("the service does not answer")
@@ -164,17 +177,16 @@ def _heartbeat(node: NodeFacts) -> Iterator[Verdict]:
     peer, counters = node.status.get("peer", {}), node.status.get("counters", {})
     port = node.setting("udp_port") or "10112"
     listen = f"tcpdump -ni {node.interface} udp port {port}"
+    speaks = node.status.get("transport", {}).get("speaks", "udp")
+    if speaks != "udp" and not peer.get("native"):
+        yield _in_standard(node, speaks, alive=bool(peer.get("alive")))
+        return
     if not peer.get("alive"):
         sent, bad = counters.get("sent", 0), counters.get("dropped.bad_key", 0)
-        if bad:
-            yield problem(
-                f"{bad} packets of the peer were made with another password", f"skd-cluster doctor; edit {node.config}"
-            )
-        else:
-            words = (
-                f"{sent} packets sent, and none of {node.remote_ip} is heard: service down there, firewall, or cable"
-            )
-            yield problem(words, f"{listen}; nft list ruleset")
+        words = f"{sent} packets sent, and none of {node.remote_ip} is heard: service down there, firewall, or cable"
+        if bad:  # since the start: that may be over, and something else the matter now; `mirror` compares the passwords
+            words += f", or its password: {bad} packets since the start had another one"
+        yield problem(words, f"{listen}; nft list ruleset")
     elif not peer.get("heard"):
         yield problem(f"{node.remote_ip} is heard and does not hear this node", f"{listen}; nft list ruleset", "")
     else:

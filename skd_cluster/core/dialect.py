@@ -56,6 +56,11 @@ class Dialect(ABC):
         """Whether a backup takes over now, because this master says it is leaving or is slower than we would wait."""
 
 
+def advskew(priority: int) -> int:
+    """Return what CARP says instead of a priority: the smaller one is preferred."""
+    return max(0, _SKEWED_BELOW - priority)
+
+
 class Carp(Dialect):
     """CARP as ucarp has it: whole seconds and 256ths of them, the faster one stays, then the lower address."""
 
@@ -71,7 +76,7 @@ class Carp(Dialect):
     @staticmethod
     def skew(me: Identity) -> int:
         """Return the skew in 256ths of a second: none at the default priority and above."""
-        return max(0, _SKEWED_BELOW - me.priority)
+        return advskew(me.priority)
 
     @staticmethod
     def heard(interval: Nanos, source: IPAddress) -> Bid:

@@ -13,6 +13,7 @@ EVENTS = {
     "role_changed": "the role of this node changed",
     "started": "the service started",
     "stopped": "the service stopped as asked",
+    "crashed": "the service was started after a run that ended without being stopped",
     "restarting": "a master that is restarted goes away for a moment and keeps its addresses",
     "restart_refused": "a master that is restarted hands over, because its peer did not agree to wait",
     "disabled": "the service declined to start because of `enable_cluster`",

@@ -26,7 +26,7 @@ _WRITE = Nanos(SECOND)
 _PRIVATE = frozenset({"hook_output", "repeated"})
 """What hooks print is theirs, and may be anything; it is in the journal."""
 
-_USUAL = (DropReason.DUPLICATE, DropReason.UNPROVEN)
+_USUAL = (DropReason.DUPLICATE, DropReason.UNPROVEN, DropReason.FOREIGN_CLUSTER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Counting observations into buckets, cheap enough for the real-time loop."""
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -31,6 +32,11 @@ class Histogram:
         """How many observations there were."""
         return sum(self.counts)
 
+    def above(self, value: float) -> tuple[float, int]:
+        """Return the highest bound that is at most `value`, and how many observations were above it."""
+        index = bisect_right(self.bounds, value)
+        return (self.bounds[index - 1] if index else 0.0), sum(self.counts[index:])
+
     def cumulative(self) -> list[tuple[str, int]]:
         """Return `(le, count)` pairs, cumulative and ending with `+Inf`, as the exposition format wants them."""
         pairs: list[tuple[str, int]] = []
@@ -45,6 +51,12 @@ class Histogram:
 def histogram_from(bounds: Sequence[float], counts: Sequence[int], total: float) -> Histogram:
     """Rebuild a histogram that another process reported."""
     return Histogram(tuple(bounds), list(counts), total)
+
+
+def reported(bounds: tuple[float, ...], told: Mapping[str, Any]) -> Histogram:
+    """Rebuild one that may lack its counts, or have them for other bounds: then it is empty."""
+    counts = told.get("counts", ())
+    return histogram_from(bounds, counts, told.get("total", 0.0)) if len(counts) > len(bounds) else Histogram(bounds)
 
 
 JITTER_BOUNDS = (1e-5, 2.5e-5, 5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 1.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from skd_cluster.core.diagnosis_facts import NodeFacts
 from skd_cluster.core.model import Nanos, Reason, Role
-from skd_cluster.core.status import Snapshot, silent_backup
+from skd_cluster.core.status import UNKNOWN, Snapshot, silent_backup
 
 
 def peer_name(snapshot: Snapshot) -> str:
@@ -31,9 +31,7 @@ def obstacles(snapshot: Snapshot, now: Nanos) -> list[str]:
     if not snapshot.peer.get("alive"):
         found.append(f"{peer_name(snapshot)} is not heard")
     elif snapshot.unsaid:
-        found.append(
-            f"whether {snapshot.node} has the newest configuration is not known: {snapshot.unsaid} does not say"
-        )
+        found.append(f"{UNKNOWN}{snapshot.unsaid} does not say whether {snapshot.node} has the newest configuration")
     elif snapshot.peer.get("role") == Role.MASTER and not snapshot.in_sync:
         found.append(f"{snapshot.node} does not have the newest configuration")
     return list(dict.fromkeys(found))
@@ -42,7 +40,7 @@ def obstacles(snapshot: Snapshot, now: Nanos) -> list[str]:
 def _of_peer(snapshot: Snapshot) -> Iterator[str]:
     peer, name = snapshot.peer, peer_name(snapshot)
     if snapshot.unsaid and not peer.get("alive"):
-        yield silent_backup(snapshot.unsaid, name)
+        yield silent_backup(snapshot.unsaid)
         return
     if not peer.get("alive"):
         yield f"{name} is not heard"

@@ -28,6 +28,8 @@ class StandardElection(ElectionMachine):
     heard: Bid | None = field(default=None, init=False)
     """The master last heard, if it did not resign."""
     heard_at: Nanos = field(default=NEVER, init=False)
+    _gone: bool = field(default=False, init=False)
+    """Whether it has resigned since."""
     _because: Reason = field(default=Reason.PEER_SILENT, init=False)
     """Why this backup takes over when its wait is over: the master fell silent, resigned, or is outranked."""
     _advertise_at: Nanos = field(default=FAR, init=False)
@@ -45,7 +47,8 @@ class StandardElection(ElectionMachine):
 
     def follows(self, now: Nanos) -> bool:
         """Whether a master that speaks the standard is heard."""
-        return self.standard and self.heard is not None and now - self.heard_at <= self.peer.patience
+        present = self.standard and self.heard is not None and not self._gone
+        return present and now - self.heard_at <= self.peer.patience
 
     # ---- events
 
@@ -81,6 +84,7 @@ class StandardElection(ElectionMachine):
             return []  # it is the peer's only if it was said before the native rule came into force
         self._other_key.forget()
         actions = self._recover(now)
+        self._gone = bid.resigns
         if not bid.resigns:
             self.heard, self.heard_at = bid, now
             self._silence.master_heard_at = now

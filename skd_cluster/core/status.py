@@ -5,59 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skd_cluster.core.checks import CheckState
-from skd_cluster.core.histogram import LAG_BOUNDS, TAKEOVER_BOUNDS, Histogram
+from skd_cluster.core.histogram import JITTER_BOUNDS, LATENESS_BOUNDS, TAKEOVER_BOUNDS, Histogram, reported
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data, ElectorReport, ReplicationReport, RoleChange
-from skd_cluster.core.model import SECOND, Nanos, Reason, Role, nanos, seconds
+from skd_cluster.core.model import NEVER, SECOND, Fault, Nanos, Reason, Role, nanos
 from skd_cluster.core.supervision import FRESH
-
-HOOK_BOUNDS = (1e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-
-
-@dataclass(frozen=True, slots=True)
-class HookTotals:
-    """What became of one hook's runs."""
-
-    counts: tuple[int, ...] = (0,) * (len(HOOK_BOUNDS) + 1)
-    total: float = 0.0
-    failures: int = 0
-    last: str = ""
-    last_seconds: float = 0.0
-
-    def with_run(self, outcome: Outcome, took: Nanos) -> "HookTotals":
-        """Return the totals after one more run. One that a newer role ended is no failure; a missing one no run."""
-        if outcome is Outcome.MISSING:
-            return self
-        counted = Histogram(HOOK_BOUNDS, list(self.counts), self.total)
-        counted.observe(seconds(took))
-        failed = outcome in (Outcome.FAILED, Outcome.TIMEOUT)
-        lasted = round(seconds(took), 3)
-        return HookTotals(tuple(counted.counts), counted.total, self.failures + failed, outcome.value, lasted)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicationTotals:
-    """Numbers of replicators that ran earlier; each counts from its own start."""
-
-    runs: Mapping[str, int] = field(default_factory=dict)
-    sent_bytes: int = 0
-    sent_files: int = 0
-    counts: tuple[int, ...] = (0,) * (len(LAG_BOUNDS) + 1)
-    total: float = 0.0
-
-    def plus(self, report: ReplicationReport | None) -> "ReplicationTotals":
-        """Return the sum of these and what a replicator counted itself."""
-        if report is None:
-            return self
-        names = {"ok", "refused", "failed", *self.runs, *report.runs}
-        lag = [*report.lag.get("counts", ()), *([0] * len(self.counts))][: len(self.counts)]
-        return ReplicationTotals(
-            {name: self.runs.get(name, 0) + report.runs.get(name, 0) for name in sorted(names)},
-            self.sent_bytes + report.sent_bytes,
-            self.sent_files + report.sent_files,
-            tuple(ours + theirs for ours, theirs in zip(self.counts, lag, strict=True)),
-            self.total + report.lag.get("total", 0.0),
-        )
+from skd_cluster.core.totals import HookTotals, ReplicationTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +24,7 @@ class Applied:
 
 
 RECENT = nanos(3600)
-"""So long a refused login is a trouble."""
+"""So long a refused login or a crash is a trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +66,7 @@ class Snapshot:
     elector: ElectorReport | None = None
     data: Data = field(default_factory=lambda: Data(0, 0, ""))
     replication: ReplicationReport | None = None
-    replication_before: ReplicationTotals = ReplicationTotals()
+    replication_before: ReplicationTotals = field(default_factory=ReplicationTotals)
     replicator_running: bool = False
     replicator_error: str = ""
     applied: Applied = Applied()
@@ -129,6 +82,10 @@ class Snapshot:
     metrics_error: str = ""
     started: float = 0.0
     """Wall time at which the service was started."""
+    crashes: int = 0
+    """How often since the boot it ended without being stopped."""
+    crashed_at: Nanos = NEVER
+    """When this run began, if the one before it ended so."""
     log_dropped: int = 0
     history: int = 0
     refusals: Refusals = Refusals()
@@ -259,8 +216,10 @@ def status(snapshot: Snapshot, now: Nanos, wall: float) -> dict[str, Any]:
             "silent_seconds": None if report is None else round((now - report.at) / SECOND, 3),
             "realtime": report is not None and report.realtime,
         },
+        "timing": _timing(report),
         "conflicts": [{"name": name, "node": node} for name, node in snapshot.waiting.items()],
         "refusals": snapshot.refusals.facts(),
+        "crashes": snapshot.crashes,
         "counters": {} if report is None else report.counters,
         "problems": problems(snapshot, now),
     }
@@ -296,6 +255,23 @@ def _heartbeat(told: Mapping[str, Any]) -> dict[str, Any]:
     return {"interval_seconds": told.get("interval", 0) / SECOND, "late_seconds": beats}
 
 
+LATE = 0.1
+"""Seconds. An elector that wakes up later is told of."""
+
+_FAR_OFF = 0.9
+"""Seconds: the histogram ends at 1, and what is in its last bucket is not known any better. As the alert has it."""
+
+
+def _timing(report: ElectorReport | None) -> dict[str, Any]:
+    """Return how often this node was late and the peer's packets were far off their time, since the start."""
+    if report is None:
+        return {"late": 0, "off": 0, "off_seconds": 0.0, "limit_seconds": 0.0}
+    limit = int(report.peer.get("patience", 0)) / SECOND
+    bound, off = reported(JITTER_BOUNDS, report.jitter).above(min(limit / 2, _FAR_OFF))
+    late = reported(LATENESS_BOUNDS, report.lateness).above(LATE)[1]
+    return {"late": late, "off": off if limit else 0, "off_seconds": bound, "limit_seconds": round(limit, 4)}
+
+
 def _replication(snapshot: Snapshot, now: Nanos) -> dict[str, Any]:
     report = snapshot.replication
     if snapshot.role is not Role.MASTER or report is None:
@@ -325,7 +301,9 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
     if report is None:
         return ["the elector has not reported yet"]
     if snapshot.fresh(now):
-        found = [f"{fault}: {detail}" if detail else fault for fault, detail in report.faults]
+        # A check says the same itself, below.
+        faults = [(fault, detail) for fault, detail in report.faults if fault != Fault.CHECK]
+        found = [f"{fault}: {detail}" if detail else fault for fault, detail in faults]
         found += _peer_problems(snapshot, report)
     else:
         silent = (now - report.at) / SECOND
@@ -341,6 +319,7 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
         f"conflict {name} waits on {node}: skd-cluster history show {name}" for name, node in snapshot.waiting.items()
     ]
     found += snapshot.refusals.trouble(now)
+    found += _crash(snapshot, now)
     found += [f"the last {hook.value} hook: {one.last}" for hook, one in snapshot.hooks.items() if _failed(one)]
     if not snapshot.reload_ok:
         found.append(f"the configuration file is not in force: {snapshot.reload_note}")
@@ -348,23 +327,35 @@ def problems(snapshot: Snapshot, now: Nanos) -> list[str]:
     return found
 
 
+def _crash(snapshot: Snapshot, now: Nanos) -> list[str]:
+    if not snapshot.crashed_at or now - snapshot.crashed_at > RECENT:
+        return []
+    times = "once" if snapshot.crashes == 1 else f"{snapshot.crashes} times"
+    ago = (now - snapshot.crashed_at) // nanos(60)
+    words = f"the service ended without being stopped {times} since the boot, and was started again {ago} min ago"
+    return [f"{words}: journalctl -u skudonet-ce-cluster -p warning"]
+
+
 def _failed(totals: HookTotals) -> bool:
     return totals.last in (Outcome.FAILED, Outcome.TIMEOUT)
 
 
-def silent_backup(standard: str, peer: str) -> str:
+UNKNOWN = "not known: "
+
+
+def silent_backup(standard: str) -> str:
     """Return what a master cannot know that speaks a standard."""
-    return f"whether {peer} could take over is not known: a backup that speaks {standard} is silent"
+    return f"{UNKNOWN}a backup that speaks {standard} is silent"
 
 
 def _peer_problems(snapshot: Snapshot, report: ElectorReport) -> list[str]:
     peer = snapshot.peer
     address = peer.get("address") or snapshot.remote_ip
     if snapshot.unsaid and (peer.get("alive") or snapshot.role is Role.MASTER):
-        return [] if peer.get("alive") else [silent_backup(snapshot.unsaid, str(address))]
+        return [] if peer.get("alive") else [f"whether {address} could take over is {silent_backup(snapshot.unsaid)}"]
     if not peer.get("alive"):
         wrong_key = report.counters.get("dropped.bad_key", 0)
-        hint = f" ({wrong_key} packets had another key)" if wrong_key else ""
+        hint = f" ({wrong_key} packets since the start had another key)" if wrong_key else ""
         return [f"the peer {address} is not heard{hint}"]
     if not peer.get("hears_us"):
         return [f"the peer {address} is heard but does not hear this node"]

@@ -154,6 +154,7 @@ class Elector:
         mac = link.mac if link is not None else b""
         if link is not None:
             self.watcher.sockets.attach(link.name, link.index)
+            self.voices.attach(link.index)
         held = self.holder.keeper.held if self.machine.role is Role.MASTER else ()
         for address in self.watcher.follow(held, mac, now):
             self.holder.claimed_by_another(address, now)
@@ -183,11 +184,10 @@ class Elector:
     def _settle(self, now: Nanos) -> None:
         """Adjust the lease to whether somebody could take over, and tell the supervisor what is new."""
         peer = self.machine.peer
-        silent = now - max(peer.heard_at, self._started_at) > _LONE_AFTER
-        gone = silent and not self.voices.beside_silence
-        lone = gone or (peer.last is not None and peer.last.role is Role.STANDBY)
+        silent = now - max(peer.heard_at, self._started_at) > _LONE_AFTER and not self.voices.beside_silence
+        lone = silent or (peer.last is not None and peer.last.role is Role.STANDBY)
         self.holder.perform(self.holder.keeper.set_lone(lone, now), now)
-        state = (*newsworthy(self.machine, self.voice, self.watcher, now), lone)
+        state = (*newsworthy(self.machine, self.voice, self.holder, self.watcher, now), lone)
         if now >= self._report_at or state != self._reported:
             self._reported = state
             self._report(now)

@@ -52,7 +52,9 @@ def election_report(
     )
 
 
-def newsworthy(machine: ElectionMachine, voice: Advertiser, watcher: NeighbourWatcher, now: Nanos) -> tuple[Any, ...]:
+def newsworthy(
+    machine: ElectionMachine, voice: Advertiser, holder: AddressHolder, watcher: NeighbourWatcher, now: Nanos
+) -> tuple[Any, ...]:
     """Return what is reported as soon as it differs."""
     peer = machine.peer
     theirs = (peer.last.role, peer.last.data, peer.last.digest) if peer.last is not None else None
@@ -63,6 +65,7 @@ def newsworthy(machine: ElectionMachine, voice: Advertiser, watcher: NeighbourWa
         peer.hears_us(now),
         theirs,
         machine.witnessed,
+        frozenset(holder.keeper.held),
         watcher.neighbourhood.confirmed_after,
         voice.alive(peer.patience, now),
     )
@@ -93,13 +96,17 @@ def _heartbeat(voice: Advertiser, now: Nanos) -> dict[str, Any]:
 
 def _peer(machine: ElectionMachine, now: Nanos) -> dict[str, Any]:
     peer = machine.peer
-    if isinstance(machine, StandardElection) and machine.follows(now) and not peer.alive(now):
-        return {"alive": True, "hears_us": False, "heard_at": machine.heard_at, "role": Role.MASTER, "native": False}
+    heard_at = peer.heard_at
+    if isinstance(machine, StandardElection) and not peer.alive(now):
+        heard_at = max(heard_at, machine.heard_at)
+        if machine.follows(now):
+            return {"alive": True, "hears_us": False, "heard_at": heard_at, "role": Role.MASTER, "native": False}
     known: dict[str, Any] = {
         "alive": peer.alive(now),
         "native": peer.alive(now),
         "hears_us": peer.hears_us(now),
-        "heard_at": peer.heard_at,
+        "heard_at": heard_at,
+        "patience": peer.patience,
     }
     if peer.last is not None:
         known |= {

@@ -58,6 +58,13 @@ class StandardVoice:
         if asked is not None:
             self.speech, self.machine.dialect = asked, asked.dialect
 
+    def attach(self, index: int) -> None:
+        """Speak on this interface and no other of its name."""
+        sock = self.path.sock
+        if sock is not None and sock.index != index:
+            self.path.close()
+            self.path.retry_at = NEVER
+
     def hear(self, now: Nanos) -> list[Action]:
         """Take what has arrived; return what the machine wants."""
         self.drained, self.pestered = True, False

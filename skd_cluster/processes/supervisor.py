@@ -149,6 +149,7 @@ class Supervisor:
         self._metrics.close()
         self._status_file.remove()
         self._recorder.write()
+        self._restart.end()
         if not all(files.flush(_FILES_PATIENCE) for files in (self._status_files, self._files)):
             self._unwritable("the disk does not answer: not all files are written")
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from skd_cluster.adapters.clock import monotonic
 from skd_cluster.adapters.journal import Journal
 from skd_cluster.adapters.restartmark import forget_mark, leave_mark, marked_epoch
 from skd_cluster.adapters.systemd import restarts
@@ -13,6 +14,7 @@ from skd_cluster.core.restarting import RESTART_LEASE
 from skd_cluster.core.status import Board
 from skd_cluster.core.supervision import RESTART_IDENT
 from skd_cluster.processes.supervisor_flight import Recorder
+from skd_cluster.processes.supervisor_life import LifeKeeper
 
 
 class RestartKeeper:
@@ -24,14 +26,20 @@ class RestartKeeper:
         self._journal = journal
         self._board = board
         self._recorder = recorder
+        self._life = LifeKeeper(config, journal, board)
         self.kept = False
         """Whether the elector has left without dropping its addresses."""
 
     def resumes(self) -> bool:
         """Return whether this node was master until a moment ago, under the epoch that it remembers. Asked once."""
+        self._life.begin(monotonic())
         epoch = marked_epoch(self._run_dir)
         forget_mark(self._run_dir)
         return epoch is not None and epoch == self._board.now.epoch
+
+    def end(self) -> None:
+        """Leave word whether this run ends as asked."""
+        self._life.end()
 
     def command(self, *, hooks_idle: bool) -> Command:
         """Return what to tell the elector for a stop.

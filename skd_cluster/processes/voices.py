@@ -52,6 +52,11 @@ class Voices:
         if self.standard is not None:
             self.standard.path.open(now)
 
+    def attach(self, index: int) -> None:
+        """Follow the interface: one that went away and came back is another one to a socket that was bound to it."""
+        if self.standard is not None:
+            self.standard.attach(index)
+
     def notes(self) -> Iterable[Note]:
         """Return what people should know, once."""
         return self.standard.tell() if self.standard is not None else ()

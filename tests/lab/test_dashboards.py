@@ -16,7 +16,7 @@ ADDRESSES = ("10.77.0.1", "10.77.0.2")
 
 @pytest.fixture
 def prometheus(client: Client) -> Prometheus:
-    found = Prometheus(client, ADDRESSES)
+    found = Prometheus(client)
     found.start()
     return found
 

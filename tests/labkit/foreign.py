@@ -125,7 +125,8 @@ class Keepalived:
 
     def kill(self) -> None:
         """End it as a power loss does, the addresses included."""
-        for pid in [pid for pid, name in self.node.processes().items() if name.startswith("keepalived")]:
+        pids = [pid for pid, name in self.node.processes().items() if name.startswith("keepalived")]
+        for pid in sorted(pids, reverse=True):  # a child that outlives its parent would say goodbye
             os.kill(pid, signal.SIGKILL)
         assert self._process is not None
         self._process.wait(10)

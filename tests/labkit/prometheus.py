@@ -2,27 +2,24 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+import yaml
 
 from .machine import REPOSITORY, Machine
 from .waiting import eventually
 
 DASHBOARDS = REPOSITORY / "dashboards"
+RULES = DASHBOARDS / "alerts" / "skd-cluster.rules.yaml"
 RATE_INTERVAL = "10s"
 """What Grafana would put in for `$__rate_interval`, or a little more: a scrape is each second."""
 
 RANGE = "15m"
 """What it would put in for `$__range`: more than any of our stories takes."""
 
-_FOLDER = "/etc/prometheus-lab"
-_CONFIG = f"""\
-global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
-rule_files: [{_FOLDER}/alerts.yaml]
-scrape_configs:
-  - job_name: skd-cluster
-    static_configs: [{{targets: %s}}]
-"""
+FOLDER = "/etc/prometheus-lab"
 
 
 def panels(name: str) -> list[dict[str, Any]]:
@@ -47,24 +44,31 @@ def filled_in(expr: str, pair: str) -> str:
     return found.replace("$pair", pair).replace("$node", ".+")
 
 
+@dataclass
 class Prometheus:
-    """One that runs on this machine, scrapes these addresses each second and knows our rules."""
+    """One that runs on a machine and scrapes a pair, or these nodes; ask it after `start`."""
 
-    def __init__(self, machine: Machine, addresses: Sequence[str]) -> None:
-        self._machine = machine
-        self._targets = [f"{one}:9869" for one in addresses]
+    machine: Machine
+    addresses: Sequence[str] = ("10.77.0.1", "10.77.0.2")
 
-    def start(self) -> None:
-        """Start it; returns when it answers."""
-        self._machine.write(f"{_FOLDER}/prometheus.yml", _CONFIG % json.dumps(self._targets))
-        self._machine.write(f"{_FOLDER}/alerts.yaml", (DASHBOARDS / "alerts.yaml").read_text())
-        self._machine.run("mkdir -p /run/prometheus")
-        options = f"--config.file={_FOLDER}/prometheus.yml --storage.tsdb.path=/run/prometheus"
-        self._machine.popen(
+    def start(self, rules: str = "", *, every: str = "1s", alertmanager: str = "") -> None:
+        """Run it with these rules, else with ours; returns when it answers."""
+        config = {
+            "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+            "rule_files": [f"{FOLDER}/rules.yaml"],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []},
+            "scrape_configs": [
+                {"job_name": "skd-cluster", "static_configs": [{"targets": [f"{one}:9869" for one in self.addresses]}]}
+            ],
+        }
+        self.machine.write(f"{FOLDER}/prometheus.yml", yaml.safe_dump(config))
+        self.machine.write(f"{FOLDER}/rules.yaml", rules or RULES.read_text())
+        self.machine.run("mkdir -p /run/prometheus")
+        options = f"--config.file={FOLDER}/prometheus.yml --storage.tsdb.path=/run/prometheus"
+        self.machine.popen(
             f"exec prometheus {options} --web.listen-address=127.0.0.1:9090", output="/var/log/prometheus.out"
         )
-        ready = ["curl", "-fs", "http://127.0.0.1:9090/-/ready"]
-        eventually(lambda: self._machine.run(ready, check=False).returncode == 0, within=20, what="Prometheus answers")
+        answers(self.machine, "http://127.0.0.1:9090/-/ready", "Prometheus answers")
 
     def ask(self, query: str, at: float | None = None) -> list[dict[str, Any]]:
         """Return the result of an instant query. AssertionError when it is refused."""
@@ -81,11 +85,11 @@ class Prometheus:
 
     def now(self) -> float:
         """Return the time as the machine has it."""
-        return float(self._machine.run(["date", "+%s"]).stdout)
+        return float(self.machine.run(["date", "+%s"]).stdout)
 
     def _ask(self, how: str, **words: Any) -> list[dict[str, Any]]:
         url = f"http://127.0.0.1:9090/api/v1/{how}?{urlencode(words)}"
-        answer = json.loads(self._machine.run(["curl", "-s", url]).stdout or "{}")
+        answer = json.loads(self.machine.run(["curl", "-s", url]).stdout or "{}")
         assert answer.get("status") == "success", f"{words['query']}: {answer}"
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
@@ -93,3 +97,8 @@ class Prometheus:
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire, or wait to."""
         return {one["metric"]["alertname"] for one in self.ask("ALERTS")}
+
+
+def answers(machine: Machine, url: str, what: str) -> None:
+    """Wait until a server answers on this machine."""
+    eventually(lambda: machine.run(["curl", "-fs", url], check=False).returncode == 0, within=20, what=what)

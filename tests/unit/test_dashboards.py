@@ -16,7 +16,7 @@ from skd_cluster.core.status import Snapshot
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "dashboards"
 FILES = ("fleet.json", "pair.json")
-RULES = FOLDER / "alerts.yaml"
+RULES = FOLDER / "alerts" / "skd-cluster.rules.yaml"
 RUNBOOKS = REPOSITORY / "docs" / "runbooks.md"
 
 NUMBERS = {

@@ -10,7 +10,8 @@ from skd_cluster.adapters.metrics import Exposition, reference
 from skd_cluster.core.checks import CheckState
 from skd_cluster.core.histogram import JITTER_BOUNDS, LAG_BOUNDS, LATENESS_BOUNDS, TAKEOVER_BOUNDS
 from skd_cluster.core.model import Nanos, Reason, Role
-from skd_cluster.core.status import HOOK_BOUNDS, Refusals, Snapshot
+from skd_cluster.core.status import Refusals, Snapshot
+from skd_cluster.core.totals import HOOK_BOUNDS
 from tests.fakes.supervised import change, replicated, report
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -18,8 +19,9 @@ DOCS = Path(__file__).parents[3] / "docs"
 CONTRACT = """
 gauge build_info{version} role{role} fault{fault} pair_info{pair,node} epoch takeover_confirmed_seconds peer_up peer_hears_us
 gauge address_held{address} replication_oldest_pending_seconds replication_pending replication_in_sync history_generations conflicts
+gauge dead_interval_seconds drift_conflicts
 gauge check_healthy{check} config_last_reload_successful realtime_scheduling start_time_seconds role_age_seconds
-counter failovers_total{to,reason} advertisements_sent_total advertisements_received_total
+counter crashes_total failovers_total{to,reason} advertisements_sent_total advertisements_received_total
 counter advertisements_lost_total advertisements_dropped_total{reason} address_lease_renewals_total foreign_arp_total replication_runs_total{result}
 counter replication_bytes_total replication_files_total gate_refusals_total hook_failures_total{hook} log_lines_dropped_total
 histogram advertisement_jitter_seconds elector_lateness_seconds takeover_seconds replication_lag_seconds
@@ -144,7 +146,10 @@ def test_the_numbers_are_those_of_the_snapshot():
         failovers={("master", "peer_silent"): 3},
         log_dropped=4,
         refusals=Refusals(7),
+        crashes=2,
+        conflicts=("split-2026-11-24T21-55-32-lb1", "drift-2026-11-24T21-56-32-lb1"),
     )
+    snapshot.elector.peer["patience"] = 612_500_000
     found = scraped(snapshot, Nanos(3_500_000_000))
     assert scraped(snapshot, snapshot.elector.since + 2_500_000_000)["role_age_seconds",] == 2.5
     assert [found["role", word] for word in ("master", "backup", "fault", "standby")] == [1, 0, 0, 0]
@@ -159,6 +164,9 @@ def test_the_numbers_are_those_of_the_snapshot():
     assert found["address_held", "203.0.113.10"] == 1
     assert found["log_lines_dropped_total",] == 4
     assert found["gate_refusals_total",] == 7
+    assert found["crashes_total",] == 2
+    assert (found["conflicts",], found["drift_conflicts",]) == (2, 1)
+    assert found["dead_interval_seconds",] == 0.6125
 
 
 def test_a_report_with_other_bounds_does_not_break_the_scrape():

@@ -9,6 +9,7 @@ import pytest
 from skd_cluster.cli.main import main
 from skd_cluster.cli.status import render
 from skd_cluster.core.checks import CheckState
+from skd_cluster.core.histogram import JITTER_BOUNDS
 from skd_cluster.core.model import Nanos, Role
 from skd_cluster.core.readiness import readiness
 from skd_cluster.core.status import Snapshot, status
@@ -47,6 +48,17 @@ def test_takeover_in_one_line_on_either_node():
     )
     backup = replace(FIRST, elector=report(Role.BACKUP))
     assert any(one.startswith("takeover   this node could") for one in lines(backup))
+
+
+def test_what_was_late_is_told_and_nothing_else():
+    counts = [5] * (len(JITTER_BOUNDS) + 1)
+    elector = report(Role.BACKUP, jitter={"counts": counts, "total": 1.0}, lateness={"counts": counts, "total": 1.0})
+    assert not [one for one in lines(replace(FIRST, elector=report(Role.BACKUP))) if one.startswith("timing")]
+    elector.peer["patience"] = 1_062_500_000
+    assert [one for one in lines(replace(FIRST, elector=elector)) if one.startswith("timing")] == [
+        "timing     the elector woke up more than 0.1 s late 15 times",
+        "timing     packets of the peer were more than 0.25 s off their time 10 times; it counts as lost after 1.06 s",
+    ]
 
 
 def test_problems_come_first():

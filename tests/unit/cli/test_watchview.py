@@ -13,7 +13,8 @@ from skd_cluster.core.checks import CheckState
 from skd_cluster.core.hooks import Hook
 from skd_cluster.core.model import Nanos, Role
 from skd_cluster.core.readiness import readiness
-from skd_cluster.core.status import HookTotals, Snapshot, status
+from skd_cluster.core.status import Snapshot, status
+from skd_cluster.core.totals import HookTotals
 from tests.fakes.supervised import replicated, report
 
 PAGE = Path(__file__).parents[3] / "docs" / "watch.md"

@@ -121,8 +121,8 @@ def test_one_address_listed_twice_is_a_warning(write):
     assert facts(loaded) == [(2, "cluster_ip", "same-address", "warning")]
 
 
-@pytest.mark.parametrize(("length", "warned"), [(20, False), (21, True)])
-def test_carp_has_room_for_twenty_bytes_of_a_password(write, length, warned):
+@pytest.mark.parametrize(("length", "warned"), [(19, False), (20, True)])
+def test_ucarp_takes_nineteen_bytes_of_a_password(write, length, warned):
     loaded = load(write(GOOD.replace("secret", "x" * length) + '$transport="carp";'))
     assert ((2, "password", "long-password", "warning") in facts(loaded)) == warned
     assert "x" * 4 not in "".join(map(str, loaded.problems))

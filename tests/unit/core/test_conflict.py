@@ -74,6 +74,13 @@ def test_a_second_attempt_adds_to_the_conflict_that_was_told():
     assert joined(None, None) is None
 
 
+def test_after_a_conflict_that_was_resolved_the_next_one_of_the_generation_is_another():
+    over = Conflict("split-a-lb2", ConflictKind.SPLIT, ("config/a",), resolved=True)
+    drift = Conflict("drift-b-lb2", ConflictKind.DRIFT, ("config/b",))
+    assert joined(over, drift) == drift
+    assert joined(over, None) is None
+
+
 @pytest.mark.parametrize("found", [None, [], {}, {"name": "x", "kind": "y", "keys": [], "resolved": False}])
 def test_what_is_no_conflict_is_none(found):
     assert parse_conflict(found) is None

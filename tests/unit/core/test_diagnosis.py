@@ -111,7 +111,7 @@ ONE_FAULT: tuple[tuple[dict[str, Any], str, str, str], ...] = (
      "nft insert rule inet filter input ip saddr 192.0.2.1 udp dport 10112 accept"),
     ({"status": STATUS | {"peer": {"alive": False}}}, "heartbeat", "problem", "9 packets sent, and none of 192.0.2.1"),
     ({"status": STATUS | {"peer": {"alive": False}, "counters": {"dropped.bad_key": 7}}}, "heartbeat", "problem",
-     "7 packets of the peer were made with another password"),
+     "or its password: 7 packets since the start had another one"),
     ({"status": STATUS | {"peer": {"alive": True, "heard": False}}}, "heartbeat", "problem", "does not hear this node"),
     ({"status": STATUS | {"peer": {"alive": True, "heard": True, "links": [{"name": "b", "alive": False}]}}},
      "heartbeat", "warning", "by way of b"),

@@ -17,6 +17,20 @@ def test_observation_on_a_bound_belongs_to_it() -> None:
     assert (found.count, round(found.total, 2)) == (5, 2.27)
 
 
+@pytest.mark.parametrize(("value", "expected"), [(0.05, (0.0, 5)), (0.1, (0.1, 3)), (0.9, (0.1, 3)), (7.0, (1.0, 1))])
+def test_how_many_were_above(value: float, expected: tuple[float, int]) -> None:
+    assert Histogram((0.1, 1.0), [2, 2, 1]).above(value) == expected
+
+
+def test_what_was_reported_for_other_bounds_is_nothing() -> None:
+    assert histogram.reported((0.1, 1.0), {"counts": [2, 2, 1], "total": 2.0}).counts == [2, 2, 1]
+    assert (
+        histogram.reported((0.1, 1.0), {"counts": [2, 2]}).counts
+        == histogram.reported((0.1, 1.0), {}).counts
+        == [0, 0, 0]
+    )
+
+
 def test_nothing_observed_is_all_zero() -> None:
     assert Histogram((1.0,)).cumulative() == [("1.0", 0), ("+Inf", 0)]
 

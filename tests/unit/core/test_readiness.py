@@ -10,7 +10,8 @@ from skd_cluster.core.diagnosis_facts import NodeFacts
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.model import Nanos, Role, nanos
 from skd_cluster.core.readiness import Plan, obstacles, plan, readiness
-from skd_cluster.core.status import HookTotals, Snapshot, status
+from skd_cluster.core.status import Snapshot, status
+from skd_cluster.core.totals import HookTotals
 from tests.fakes.supervised import change, replicated, report
 
 DIGEST = "ab" * 32

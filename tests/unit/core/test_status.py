@@ -6,7 +6,8 @@ import pytest
 from skd_cluster.core.hooks import Hook, Outcome
 from skd_cluster.core.messages import Data
 from skd_cluster.core.model import Nanos, Role, nanos
-from skd_cluster.core.status import Board, HookTotals, Refusals, ReplicationTotals, Snapshot, problems, status
+from skd_cluster.core.status import Board, Refusals, Snapshot, problems, status
+from skd_cluster.core.totals import HookTotals, ReplicationTotals
 from tests.fakes.supervised import change, replicated, report
 
 FIRST = Snapshot("lb1", "3.0.0", "192.0.2.1", "192.0.2.2", epoch=4)
@@ -63,7 +64,7 @@ def test_a_master_believes_the_peer_s_confirmation():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"alive": False}, "the peer 192.0.2.2 is not heard (2 packets had another key)"),
+        ({"alive": False}, "the peer 192.0.2.2 is not heard (2 packets since the start had another key)"),
         ({"hears_us": False}, "the peer 192.0.2.2 is heard but does not hear this node"),
         ({"role": 2}, "the peer 192.0.2.2 is master as well"),
     ],
@@ -73,6 +74,19 @@ def test_problems_of_a_master_with_its_peer(changes, words):
     assert problems(snapshot, now) == []
     snapshot.elector.peer.update(changes)
     assert problems(snapshot, now) == [words]
+
+
+def test_a_crash_is_a_trouble_for_an_hour():
+    _, now = seen()
+    once = {"crashes": 1, "crashed_at": Nanos(now - nanos(130))}
+    (told,) = problems(seen(**once)[0], now)
+    assert told.startswith(
+        "the service ended without being stopped once since the boot, and was started again 2 min ago"
+    )
+    assert "3 times" in problems(seen(**once | {"crashes": 3})[0], now)[0]
+    assert status(seen(**once)[0], now, 0)["crashes"] == 1
+    assert problems(seen(crashes=1, crashed_at=Nanos(now - nanos(3700)))[0], now) == []
+    assert problems(seen(crashes=1)[0], now) == []
 
 
 def test_a_refused_login_is_a_trouble_for_an_hour():

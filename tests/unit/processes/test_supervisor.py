@@ -189,6 +189,24 @@ def test_an_elector_that_is_not_there_is_one_clear_line(node):
     assert "Traceback" not in node.logged()
 
 
+def test_a_run_that_was_killed_is_told_by_the_next_one_and_a_stopped_one_is_not(node):
+    node.begin(Role.BACKUP)
+    assert node.ask(verb="status")["status"]["crashes"] == 0
+    node.signal(signal.SIGKILL)
+    node.ended()
+    elector = node.begin(Role.BACKUP)
+    found = node.ask(verb="status")["status"]
+    assert found["crashes"] == 1
+    assert "ended without being stopped once" in found["problems"][0]
+    assert "WARNING crashed " in node.logged()
+    node.signal(signal.SIGTERM)
+    elector.leave(0)
+    assert node.ended() == ExitCode.OK
+    node.begin(Role.BACKUP)
+    assert node.ask(verb="status")["status"]["crashes"] == 1
+    assert "crashed" not in node.logged()
+
+
 def test_children_do_not_outlive_a_killed_supervisor(node):
     elector = node.begin(Role.MASTER)
     replicator = node.child()
