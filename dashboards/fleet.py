@@ -143,7 +143,7 @@ _HAPPENED: Panels = {
     43: graph("Versions", "Nodes that run each.", {"{{version}}": "count by (version) (skd_cluster_build_info)"}),
 }
 
-ALERTS = {"SkdClusterPairMissing": 12}
+ALERTS = {"SkdClusterPairMissing": 12, "SkdClusterVersionsDiffer": 43}
 """By the number of the panel that shows what it is about; all others are about one pair, on its page."""
 
 FLEET = (

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from dashboards.panels import SOURCE, Row, jump
 
 WIDTH = 24
-RUNBOOKS = "/usr/share/doc/skudonet-ce-cluster/runbooks.md"
+RUNBOOKS = "/usr/share/doc/skudonet-ce-cluster/runbooks"
 """Where they are on a node: what `runbooks` is until somebody says where they are served."""
 
 Alerts = Mapping[str, int]
@@ -66,7 +66,7 @@ def described(about: str, alerts: Sequence[str]) -> str:
     """Return what a panel says of itself, with the runbooks of its alerts."""
     if not alerts:
         return about
-    links = ", ".join(f"[{one}](${{runbooks}}#{one.lower()})" for one in alerts)
+    links = ", ".join(f"[{one}](${{runbooks}}/{one}.md)" for one in alerts)
     return f"{about}\n\nRunbooks: {links}."
 
 

@@ -32,7 +32,7 @@ _WHY = {
     "virtual_rules": "rules of the product are replicated, others belong into up_script",
     "vrrp_sync_group": "all addresses of this service move together",
     "virtual_server": "farms are the product's",
-    "smtp_alert": "alerts are Prometheus', see docs/runbooks.md",
+    "smtp_alert": "alerts are Prometheus', see docs/runbooks",
     "router_id": "the node's name is its host name",
 }
 _NOTHING = "nothing here does the same"

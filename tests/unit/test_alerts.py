@@ -397,7 +397,8 @@ def test_promtool_accepts_the_rules():
 def test_each_alert_says_what_it_is_and_where_to_read_on():
     for name, rule in ALERTS.items():
         said = rule["annotations"]
-        assert set(said) == {"summary", "description", "runbook_url"}
+        where = {"dashboard", "__dashboardUid__", "__panelId__"}  # tests/unit/test_dashboards.py
+        assert set(said) == {"summary", "description", "runbook_url"} | where
         assert said["runbook_url"] == f"/usr/share/doc/skudonet-ce-cluster/runbooks/{name}.md"
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
 

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "dashboards"
 FILES = ("fleet.json", "pair.json")
 RULES = FOLDER / "alerts" / "skd-cluster.rules.yaml"
-RUNBOOKS = REPOSITORY / "docs" / "runbooks.md"
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
 
 NUMBERS = {
     "pair.json": """
@@ -187,13 +187,22 @@ def test_each_dashboard_leads_to_the_other_and_a_pair_of_the_fleet_to_its_page()
     assert "var-pair=${__value.raw}" in next(links(look))
 
 
-def test_every_alert_has_one_panel_which_links_to_its_runbook():
+def test_every_alert_leads_to_a_panel_and_the_panel_to_its_runbook():
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-    anchors = {one.lower() for one in re.findall(r"^## (\w+)$", RUNBOOKS.read_text(), re.MULTILINE)}
-    descriptions = [panel["description"] for name in FILES for panel in panels(name)]
-    found = re.findall(r"\[(\w+)\]\(\$\{runbooks\}#(\w+)\)", "\n".join(descriptions))
-    assert sorted(alert for alert, _ in found) == sorted(rule["alert"] for rule in rules if "alert" in rule)
-    assert all(anchor == alert.lower() and anchor in anchors for alert, anchor in found)
+    pages = {page(name)["uid"]: {one["id"]: one for one in panels(name)} for name in FILES}
+    shown = {}
+    for rule in rules:
+        if "alert" in rule:
+            said = rule["annotations"]
+            uid, number = said["__dashboardUid__"], int(said["__panelId__"])
+            choice = "var-pair={{ $labels.pair }}&" if uid == "skd-cluster-pair" else ""
+            assert said["dashboard"] == f"/d/{uid}?{choice}viewPanel={number}", rule["alert"]
+            shown[rule["alert"]] = pages[uid][number]["description"]
+    for alert, description in shown.items():
+        assert f"[{alert}](${{runbooks}}/{alert}.md)" in description, alert
+    everything = "".join(panel["description"] for one in pages.values() for panel in one.values())
+    assert sorted(re.findall(r"\$\{runbooks\}/(\w+)\.md", everything)) == sorted(shown), "no panel of another alert"
+    assert {one.stem for one in RUNBOOKS.glob("Skd*.md")} == set(shown)
 
 
 # --- what the page of all pairs says, by promtool --------------------------------------------
