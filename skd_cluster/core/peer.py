@@ -16,6 +16,7 @@ Challenges are limited for each session apart, so a flood of recordings uses up 
 
 from dataclasses import dataclass, field
 
+from skd_cluster.core.lastword import COUNTER_LEAP
 from skd_cluster.core.model import NEVER, DropReason, IPAddress, Nanos
 from skd_cluster.core.wire import NO_SESSION, Advert, Dropped, unscoped
 
@@ -95,7 +96,7 @@ class PeerLink:
                 heard = self._path_counters.get(path, 0)
                 self._path_counters[path] = max(advert.counter, heard)
                 return Dropped(DropReason.REPLAYED if advert.counter <= heard else DropReason.DUPLICATE)
-            self.lost += advert.counter - self.peer_counter - 1
+            self.lost += self._skipped(advert)
             self.peer_counter = advert.counter
         elif self._echoes_us(advert) and advert.echo_counter > self._echoed:
             before = self._candidates.pop(advert.session, None)
@@ -109,6 +110,11 @@ class PeerLink:
             self._echoed = max(self._echoed, advert.echo_counter)
             self.heard_us_at = self._sent_at.get(advert.echo_counter, self.heard_us_at)
         return advert
+
+    def _skipped(self, advert: Advert) -> int:
+        """Return how many packets were lost before this one. A dead elector's last word leaps over numbers that nobody sent."""
+        skipped = advert.counter - self.peer_counter - 1
+        return skipped - (COUNTER_LEAP - 1) if advert.resigns and skipped >= COUNTER_LEAP - 1 else skipped
 
     def _echoes_us(self, advert: Advert) -> bool:
         return advert.echo_session == self.session and advert.echo_counter <= self.counter

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from skd_cluster.core import peer
+from skd_cluster.core.lastword import COUNTER_LEAP
 from skd_cluster.core.model import MILLISECOND, SECOND, DataVersion, DropReason, Nanos, Role
 from skd_cluster.core.peer import Challenge, PeerLink
 from skd_cluster.core.wire import NO_SESSION, Advert, Dropped, Flag
@@ -147,6 +148,21 @@ def test_what_was_lost_is_known_by_the_numbers_within_a_session(link: PeerLink) 
     assert link.lost == 3, "only what came on no path"
     link.judge(packet(100, session=b"x" * 16), NOW)
     assert link.lost == 3, "a session that has proved nothing loses nothing"
+
+
+@pytest.mark.parametrize(("first", "lost"), [(0, 0), (1, 1), (2, 2)])
+def test_the_leap_of_a_dead_electors_last_word_is_no_loss(link: PeerLink, first: int, lost: int) -> None:
+    """As `release` says it: three copies, of which the first ones may be lost."""
+    link.judge(packet(5, echo=10), NOW)
+    for copy in range(first, 3):
+        link.judge(replace(packet(5 + COUNTER_LEAP + copy), priority=0, flags=Flag.RESIGNED), NOW)
+    assert link.lost == lost
+
+
+def test_a_resignation_after_a_few_lost_packets_counts_them(link: PeerLink) -> None:
+    link.judge(packet(5, echo=10), NOW)
+    link.judge(replace(packet(9), flags=Flag.RESIGNED), NOW)
+    assert link.lost == 3
 
 
 def test_same_packet_on_another_path_is_a_duplicate_and_twice_on_one_path_a_replay(link: PeerLink) -> None:
