@@ -1,5 +1,6 @@
 """Drawing what is no line and no number alone: how often which values were seen, a table, the journal."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
@@ -13,6 +14,9 @@ _COLUMNS: Final = 60
 """So many moments of a heat map are drawn: it is a picture of some hundred kilobytes, not more."""
 _LINE: Final = 17
 """The height of a line of text."""
+
+EVENTS: Final = "role_changed|check_.+|hook_failed|conflict|command|foreign_arp|replication_.+"
+"""What somebody would type for `SKD_EVENT`: two changes a second are made here, and each is a line of its own."""
 
 Panel = Mapping[str, Any]
 
@@ -58,8 +62,9 @@ def _thinned(values: list[float]) -> list[float]:
 
 def table(panel: Panel, frame: Frame, record: Record) -> Iterator[str]:
     """Yield a line for each thing that has a name, sorted as the panel says."""
-    headings = panel["transformations"][1]["options"]["renameByName"]
-    label, *_ = headings
+    tidy = panel["transformations"][1]["options"]
+    label, *_ = order = sorted(tidy["renameByName"], key=tidy["indexByName"].get)
+    headings = {one: tidy["renameByName"][one] for one in order}
     columns = {
         headings[f"Value #{target['refId']}"]: {
             one["labels"][label]: one["values"][-1] for one in record.answers[target["expr"]]
@@ -96,8 +101,9 @@ def _cell(look: Mapping[str, Any], place: Frame, value: float | None) -> Iterato
 
 
 def journal(_: Panel, frame: Frame, record: Record) -> Iterator[str]:
-    """Yield the last lines, the newest first, as many as there is room for."""
-    lines = sorted(record.journal, reverse=True)[: int(frame.height // _LINE)]
+    """Yield the last lines of some events, the newest first, as many as there is room for."""
+    chosen = [line for line in record.journal if re.fullmatch(EVENTS, line[2])]
+    lines = sorted(chosen, reverse=True)[: int(frame.height // _LINE)]
     for row, (at, node, event, sentence) in enumerate(lines):
         y = frame.y + 12 + row * _LINE
         yield text(frame.x, y, shapes.clock(at), 12, shapes.FAINT)

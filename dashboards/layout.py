@@ -45,10 +45,15 @@ class _Marks(AnnotationQuery):
         return {**super().to_json(), "step": "10s", **self.words}
 
 
-def page(title: str, uid: str, about: str, rows: Sequence[Row], alerts: Alerts) -> dashboard.Dashboard:
-    """Return a dashboard with a choice of the data source; the rows from the top, each panel with its alerts' runbooks."""
+def page(
+    title: str, uid: str, about: str, rows: Sequence[Row], alerts: Alerts, *, every: str = "10s"
+) -> dashboard.Dashboard:
+    """Return a dashboard with a choice of the data source; the rows from the top, each panel with its alerts' runbooks.
+
+    It is asked again, and points of its lines are apart, `every` so often.
+    """
     made = dashboard.Dashboard(title).uid(uid).description(about).tags(["skd-cluster"])
-    made.refresh("10s").time("now-1h", "now").tooltip(DashboardCursorSync.CROSSHAIR).readonly()
+    made.refresh(every).time("now-1h", "now").tooltip(DashboardCursorSync.CROSSHAIR).readonly()
     made.with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     y = 0
     for number, heading, height, panels in rows:
@@ -57,7 +62,7 @@ def page(title: str, uid: str, about: str, rows: Sequence[Row], alerts: Alerts) 
         for column, (own, panel) in enumerate(panels.items()):
             panel.id(own).grid_pos(GridPos(h=height, w=width, x=column * width, y=y + 1))
             panel.description(described(panel.build().description or "", [one for one in alerts if alerts[one] == own]))
-            made.with_panel(panel)
+            made.with_panel(panel.interval(every))
         y += 1 + height
     return made
 

@@ -45,6 +45,7 @@ Columns = Mapping[str, tuple[str, Words | str]]
 
 YES_NO = {"1": ("yes", "green"), "0": ("NO", "red")}
 ROLES = {
+    "0": ("none yet", "#3d3d3d"),
     "1": ("backup", "blue"),
     "2": ("master", "green"),
     "3": ("fault", "red"),

@@ -84,6 +84,8 @@ def said(value: float, unit: str) -> str:
     if unit == "s" and value > 0:
         factor, name = next((times, word) for least, times, word in _SECONDS if value >= least)
         return f"{_plain(value * factor)} {name}"
+    if unit == "percentunit":
+        return f"{_plain(value * 100)}%"
     return f"{_plain(value)}{' p/s' if unit == 'pps' else ' s' if unit == 's' else ''}"
 
 

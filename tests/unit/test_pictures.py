@@ -89,6 +89,7 @@ def test_the_record_is_small_and_knows_only_the_labs_addresses_and_no_secret():
         (1.5, "s", "1.5 s"),
         (90, "s", "1.5 min"),
         (10.04, "pps", "10 p/s"),
+        (0.031, "percentunit", "3.1%"),
         (2, "short", "2"),
     ],
 )
