@@ -1,14 +1,25 @@
 """How our panels look: few kinds, the same colours for the same things everywhere."""
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    heatmap,
+    logs,
+    loki,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models.dashboard import (
-    DashboardCursorSync,
+    DashboardLinkType,
     DataSourceRef,
-    GridPos,
+    DataTransformerConfig,
+    DynamicConfigValue,
     RangeMap,
     RegexMap,
     SpecialValueMap,
@@ -16,17 +27,21 @@ from grafana_foundation_sdk.models.dashboard import (
     ThresholdsMode,
     ValueMap,
     ValueMappingResult,
-    VariableRefresh,
 )
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-WIDTH = 24
+JOURNAL = DataSourceRef(type_val="loki", uid="${logs}")
 
 LETTERS = "ABCDEFGH"
 
 Queries = Mapping[str, str]
 """PromQL by legend."""
+Words = Mapping[str, tuple[str, str]]
+"""A word and its colour by the number."""
+Columns = Mapping[str, tuple[str, Words | str]]
+"""PromQL by heading, with the words for its numbers, or the colour from 1 on where 0 is as it should be."""
 
 YES_NO = {"1": ("yes", "green"), "0": ("NO", "red")}
 ROLES = {
@@ -49,7 +64,7 @@ def target(letter: str, legend: str, expr: str, *, instant: bool = False) -> pro
     return query.instant() if instant else query.range().format(PromQueryFormat.TIME_SERIES)
 
 
-def mapped(words: Mapping[str, tuple[str, str]]) -> list[ValueMap | RangeMap | RegexMap | SpecialValueMap]:
+def mapped(words: Words) -> list[ValueMap | RangeMap | RegexMap | SpecialValueMap]:
     """Return words and colours for numbers."""
     return [ValueMap({value: ValueMappingResult(text=text, color=color) for value, (text, color) in words.items()})]
 
@@ -60,11 +75,16 @@ def thresholds(*steps: tuple[float, str]) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
 
 
+def jump(title: str, url: str) -> dashboard.DashboardLink:
+    """Return a way from what is shown, by a click, to another page."""
+    return dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url)
+
+
 def number(
     title: str,
     about: str,
     queries: Queries,
-    words: Mapping[str, tuple[str, str]] | None = None,
+    words: Words | None = None,
     *,
     unit: str = "",
     bad: str = "",
@@ -86,52 +106,97 @@ def number(
     return panel
 
 
-def timeline(title: str, about: str, queries: Queries, words: Mapping[str, tuple[str, str]]) -> statetimeline.Panel:
-    """Return states over time, a line each."""
+def timeline(
+    title: str,
+    about: str,
+    queries: Queries,
+    words: Words,
+    *,
+    click: dashboard.DashboardLink | None = None,
+    none: str = "",
+) -> statetimeline.Panel:
+    """Return states over time, a line each. `none` is what is said where there are none."""
     panel = statetimeline.Panel().title(title).description(about).datasource(SOURCE).mappings(mapped(words))
     panel.merge_values(True).show_value(kinds.VisibilityMode.AUTO)
+    if click:
+        panel.data_links([click])
+    if none:
+        panel.no_value(none)
     for letter, (legend, expr) in zip(LETTERS, queries.items(), strict=False):
         panel.with_target(target(letter, legend, expr))
     return panel
 
 
-def graph(title: str, about: str, queries: Queries, unit: str = "short") -> timeseries.Panel:
+def graph(
+    title: str, about: str, queries: Queries, unit: str = "short", *, click: dashboard.DashboardLink | None = None
+) -> timeseries.Panel:
     """Return numbers over time."""
     panel = timeseries.Panel().title(title).description(about).datasource(SOURCE).unit(unit).min(0).fill_opacity(10)
     panel.show_points(kinds.VisibilityMode.NEVER)
+    if click:
+        panel.data_links([click])
     for letter, (legend, expr) in zip(LETTERS, queries.items(), strict=False):
         panel.with_target(target(letter, legend, expr))
     return panel
 
 
-Panel = stat.Panel | statetimeline.Panel | timeseries.Panel
-Row = tuple[str, int, Sequence[Panel]]
-"""A heading, the height, and the panels that share the width."""
+def heat(title: str, about: str, expr: str, unit: str) -> heatmap.Panel:
+    """Return how often which values were seen over time, of a histogram's buckets by `le`."""
+    panel = heatmap.Panel().title(title).description(about).datasource(SOURCE).calculate(False).cell_gap(1)
+    panel.color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64).exponent(0.5))
+    panel.filter_values(heatmap.FilterValueRange().le(1e-9))
+    panel.y_axis(heatmap.YAxisConfig().unit(unit)).hide_legend().show_tooltip().show_y_histogram()
+    query = target(LETTERS[0], "{{le}}", expr).format(PromQueryFormat.HEATMAP)
+    return panel.with_target(query)
 
 
-def page(title: str, uid: str, about: str, rows: Sequence[Row]) -> dashboard.Dashboard:
-    """Return a dashboard with a choice of the data source; the rows from the top."""
-    made = (
-        dashboard.Dashboard(title)
-        .uid(uid)
-        .description(about)
-        .tags(["skd-cluster"])
-        .refresh("10s")
-        .time("now-1h", "now")
-    )
-    made.tooltip(DashboardCursorSync.CROSSHAIR).readonly()
-    made.with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-    y, numbers = 0, itertools.count(1)
-    for heading, height, panels in rows:
-        made.with_row(dashboard.Row(heading).id(next(numbers)).grid_pos(GridPos(h=1, w=WIDTH, x=0, y=y)))
-        width = WIDTH // len(panels)
-        for column, panel in enumerate(panels):
-            made.with_panel(panel.id(next(numbers)).grid_pos(GridPos(h=height, w=width, x=column * width, y=y + 1)))
-        y += 1 + height
-    return made
+def listing(
+    title: str,
+    about: str,
+    label: str,
+    columns: Columns,
+    worst: str,
+    *,
+    click: dashboard.DashboardLink,
+) -> table.Panel:
+    """Return a line for each value of a label, and in it a number, or its word, of each column.
+
+    The line with the greatest number in the column `worst` is the first; `click` is where one on the label leads.
+    """
+    panel = table.Panel().title(title).description(about).datasource(SOURCE).show_header(True)
+    names = {label: label.capitalize()}
+    for letter, (name, (expr, look)) in zip(LETTERS, columns.items(), strict=False):
+        panel.with_target(target(letter, f"{{{{{label}}}}}", expr, instant=True).format(PromQueryFormat.TABLE))
+        names[f"Value #{letter}"] = name
+        if look:
+            panel.override_by_name(name, _cells(look))
+    panel.override_by_name(label.capitalize(), [DynamicConfigValue("links", [click.build()])])
+    panel.sort_by([common.TableSortByFieldState().display_name(worst).desc(True)])
+    panel.with_transformation(DataTransformerConfig("merge", options={}))
+    order = {name: place for place, name in enumerate(names)}
+    tidy = {"excludeByName": {"Time": True}, "renameByName": names, "indexByName": order}
+    return panel.with_transformation(DataTransformerConfig("organize", options=tidy))
 
 
-def choice_of_pairs() -> dashboard.QueryVariable:
-    """Return the variable `pair`, filled with what is scraped."""
-    choice = dashboard.QueryVariable("pair").label("Pair").datasource(SOURCE)
-    return choice.query("label_values(skd_cluster_pair_info, pair)").refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+def _cells(look: Words | str) -> list[DynamicConfigValue]:
+    """Return what colours the cells of a column."""
+    background = DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"})
+    if isinstance(look, str):
+        return [background, DynamicConfigValue("thresholds", thresholds((1, look)).build())]
+    return [background, DynamicConfigValue("mappings", mapped(look))]
+
+
+def journal(title: str, about: str, expr: str) -> logs.Panel:
+    """Return lines of the journal, the newest first."""
+    panel = logs.Panel().title(title).description(about).datasource(JOURNAL)
+    panel.show_time(True).wrap_log_message(True).enable_log_details(True)
+    panel.sort_order(kinds.LogsSortOrder.DESCENDING)
+    query = loki.Dataquery().expr(expr).query_type("range").datasource(JOURNAL).ref_id(LETTERS[0])
+    return panel.with_target(query)
+
+
+Panel = stat.Panel | statetimeline.Panel | timeseries.Panel | heatmap.Panel | table.Panel | logs.Panel
+Panels = Mapping[int, Panel]
+"""By their numbers. Alerts and people's links name panels by them: one that is added gets a new number, and none ever another."""
+Row = tuple[int, str, int, Panels]
+"""Its own number and heading, the height, and the panels that share the width."""

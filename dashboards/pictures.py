@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import shapes
+from dashboards import cells, shapes
+from dashboards.plots import SMALL, Frame, Line, Record, names, rows_for, shown, times
 from dashboards.screens import screens
 from dashboards.shapes import BOLD, END, MIDDLE, box, text
 
@@ -18,40 +17,8 @@ RECORD: Final = FOLDER / "recorded.json.gz"
 
 _COLUMN, _ROW, _GAP, _HEAD = 58, 34, 8, 52
 _EDGE = 10
-_SMALL = 11
 _BOLD: Final = 1.1
 """How much wider bold letters are."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A query's line: its legend, and a number or nothing for each point."""
-
-    legend: str
-    values: Sequence[float | None]
-
-    @property
-    def last(self) -> float | None:
-        """The newest number."""
-        return next((one for one in reversed(self.values) if one is not None), None)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What was recorded, and when."""
-
-    start: int
-    end: int
-    step: int
-    answers: Mapping[str, Any]
-
-    def lines(self, panel: Mapping[str, Any]) -> list[Line]:
-        """Return the lines of a panel. KeyError where one of its queries was not asked."""
-        return [
-            Line(_legend(target["legendFormat"], one["labels"]), one["values"])
-            for target in panel["targets"]
-            for one in self.answers[target["expr"]]
-        ]
 
 
 def recorded() -> dict[str, Any]:
@@ -60,23 +27,9 @@ def recorded() -> dict[str, Any]:
     return found
 
 
-def _legend(pattern: str, labels: Mapping[str, str]) -> str:
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), pattern)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A rectangle of the picture."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
 def draw(page: Mapping[str, Any], record: Record) -> str:
     """Return the picture of a dashboard."""
-    panels = page["panels"]
+    panels, record = page["panels"], record.marked(page)
     width = 24 * _COLUMN + _GAP
     height = _HEAD + _ROW * max(one["gridPos"]["y"] + one["gridPos"]["h"] for one in panels) + _GAP
     about = f"recorded in the lab, {shapes.clock(record.start)} to {shapes.clock(record.end)} UTC"
@@ -107,9 +60,13 @@ def _panel(panel: Mapping[str, Any], record: Record) -> Iterator[str]:
         frame.x + _EDGE, frame.y + 20, shapes.cut(panel["title"], (frame.width - 2 * _EDGE) / _BOLD, 13), 13, more=BOLD
     )
     inner = Frame(frame.x + _EDGE, frame.y + 32, frame.width - 2 * _EDGE, frame.height - 32 - _EDGE)
+    if panel["type"] in cells.KINDS:
+        yield from cells.KINDS[panel["type"]](panel, inner, record)
+        return
     lines = record.lines(panel)
     if not any(line.last is not None for line in lines):
-        yield text(frame.x + frame.width / 2, frame.y + frame.height / 2, "No data", 14, shapes.FAINT, MIDDLE)
+        nothing = panel["fieldConfig"]["defaults"].get("noValue", "No data")
+        yield text(frame.x + frame.width / 2, frame.y + frame.height / 2, nothing, 14, shapes.FAINT, MIDDLE)
         return
     kinds = {"stat": _stat, "state-timeline": _timeline, "timeseries": _graph}
     yield from kinds[panel["type"]](panel["fieldConfig"]["defaults"], inner, lines, record)
@@ -122,7 +79,7 @@ def _stat(config: Mapping[str, Any], frame: Frame, lines: Sequence[Line], _: Rec
     width = (frame.width - 4 * (len(lines) - 1)) / len(lines)
     for number, line in enumerate(lines):
         x = frame.x + number * (width + 4)
-        words, colour = _shown(config, line.last)
+        words, colour = shown(config, line.last)
         background = shapes.colour(colour)
         ink = shapes.on(background)
         yield box(x, frame.y, width, frame.height, background, ' rx="3"')
@@ -133,38 +90,26 @@ def _stat(config: Mapping[str, Any], frame: Frame, lines: Sequence[Line], _: Rec
         yield text(x + width / 2, frame.y + frame.height / 2 + 20, words, size, ink, MIDDLE + BOLD)
 
 
-def _shown(config: Mapping[str, Any], value: float | None) -> tuple[str, str]:
-    """Return the words and the colour for a number: its mapping's, or its own and that of the threshold it is over."""
-    if value is None:
-        return config.get("noValue", "No data"), shapes.GRID
-    steps = config.get("thresholds", {}).get("steps", [])
-    colour = next((one["color"] for one in reversed(steps) if one["value"] is None or value >= one["value"]), "green")
-    for mapping in config.get("mappings", []):
-        if found := mapping["options"].get(f"{value:g}"):
-            return found.get("text", f"{value:g}"), found.get("color", colour)
-    return shapes.said(value, config.get("unit", "")), colour
-
-
 # --- states ----------------------------------------------------------------------------------
 
 
 def _timeline(config: Mapping[str, Any], frame: Frame, lines: Sequence[Line], record: Record) -> Iterator[str]:
-    widest = max(shapes.width_of(line.legend, _SMALL) for line in lines)
+    widest = max(shapes.width_of(line.legend, SMALL) for line in lines)
     left = min(widest + 8, frame.width * 0.4)
     body = Frame(frame.x + left, frame.y, frame.width - left, frame.height - 40)
     height = body.height / len(lines)
-    yield from _times(body, record)
+    yield from times(body, record)
     for number, line in enumerate(lines):
         y = body.y + number * height
-        label = shapes.cut(line.legend, left - 8, _SMALL)
-        yield text(body.x - 8, y + height / 2 + 4, label, _SMALL, shapes.FAINT, END)
+        label = shapes.cut(line.legend, left - 8, SMALL)
+        yield text(body.x - 8, y + height / 2 + 4, label, SMALL, shapes.FAINT, END)
         for begin, end, value in _stretches(line.values):
-            words, colour = _shown(config, value)
+            words, colour = shown(config, value)
             x = body.x + begin * body.width / len(line.values)
             width = (end - begin) * body.width / len(line.values)
             yield box(x, y + height * 0.08, width, height * 0.84, shapes.colour(colour), ' fill-opacity="0.75"')
-            if shapes.width_of(words, _SMALL) < width - 6 and height > 13:
-                yield text(x + 4, y + height / 2 + 4, words, _SMALL, shapes.on(shapes.colour(colour)))
+            if shapes.width_of(words, SMALL) < width - 6 and height > 13:
+                yield text(x + 4, y + height / 2 + 4, words, SMALL, shapes.on(shapes.colour(colour)))
     yield from _states(config, frame, {value for line in lines for value in line.values if value is not None})
 
 
@@ -179,7 +124,7 @@ def _stretches(values: Sequence[float | None]) -> Iterator[tuple[int, int, float
 
 
 def _states(config: Mapping[str, Any], frame: Frame, values: set[float]) -> Iterator[str]:
-    yield from _names(frame, [_shown(config, value) for value in sorted(values)], 1)
+    yield from names(frame, [shown(config, value) for value in sorted(values)], 1)
 
 
 # --- graphs ----------------------------------------------------------------------------------
@@ -187,20 +132,20 @@ def _states(config: Mapping[str, Any], frame: Frame, values: set[float]) -> Iter
 
 def _graph(config: Mapping[str, Any], frame: Frame, lines: Sequence[Line], record: Record) -> Iterator[str]:
     lines = [line for line in lines if line.last is not None]
-    rows = _rows(frame.width, [line.legend for line in lines])
+    rows = rows_for(frame.width, [line.legend for line in lines])
     unit = config.get("unit", "")
     marks = shapes.ticks(max((value for line in lines for value in line.values if value is not None), default=1.0))
-    left = max(shapes.width_of(shapes.said(one, unit), _SMALL) for one in marks) + 8
+    left = max(shapes.width_of(shapes.said(one, unit), SMALL) for one in marks) + 8
     body = Frame(frame.x + left, frame.y, frame.width - left, frame.height - 22 - 16 * rows)
     for mark in marks:
         y = body.y + body.height * (1 - mark / marks[-1])
         yield box(body.x, y, body.width, 1, shapes.GRID)
-        yield text(body.x - 6, y + 4, shapes.said(mark, unit), _SMALL, shapes.FAINT, END)
-    yield from _times(body, record)
+        yield text(body.x - 6, y + 4, shapes.said(mark, unit), SMALL, shapes.FAINT, END)
+    yield from times(body, record)
     for number, line in enumerate(lines):
         yield from _curve(body, line.values, marks[-1], shapes.LINES[number % len(shapes.LINES)])
     named = [(line.legend, shapes.LINES[number % len(shapes.LINES)]) for number, line in enumerate(lines)]
-    yield from _names(frame, named, rows)
+    yield from names(frame, named, rows)
 
 
 def _curve(body: Frame, values: Sequence[float | None], top: float, colour: str) -> Iterator[str]:
@@ -220,46 +165,10 @@ def _curve(body: Frame, values: Sequence[float | None], top: float, colour: str)
         yield f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="1.3"/>'
 
 
-def _times(body: Frame, record: Record) -> Iterator[str]:
-    """Yield the minutes below, as many as there is room for."""
-    marks = shapes.minutes(record.start, record.end)
-    every = next(one for one in (1, 2, 5, 10, 30) if len(marks) / one * 52 < body.width or one == 30)
-    for at in marks[::every]:
-        x = body.x + body.width * (at - record.start) / (record.end - record.start)
-        yield box(x, body.y, 1, body.height, shapes.GRID, ' fill-opacity="0.6"')
-        if body.x + 14 < x < body.x + body.width - 14:
-            yield text(x, body.y + body.height + 14, shapes.clock(at)[:5], _SMALL, shapes.FAINT, MIDDLE)
-
-
-def _room(legend: str) -> float:
-    return shapes.width_of(legend, _SMALL) + 30
-
-
-def _rows(width: float, legends: Sequence[str]) -> int:
-    """Return how many rows the legend takes."""
-    rows, used = 1, 0.0
-    for legend in legends:
-        if used and used + _room(legend) > width:
-            rows, used = rows + 1, 0.0
-        used += _room(legend)
-    return rows
-
-
-def _names(frame: Frame, named: Sequence[tuple[str, str]], rows: int) -> Iterator[str]:
-    """Yield the legend, at the bottom."""
-    x, y = frame.x, frame.y + frame.height - 16 * (rows - 1)
-    for legend, colour in named:
-        if x > frame.x and x + _room(legend) > frame.x + frame.width:
-            x, y = frame.x, y + 16
-        yield box(x, y - 6, 14, 4, shapes.colour(colour), ' rx="2"')
-        yield text(x + 19, y, legend, _SMALL)
-        x += _room(legend)
-
-
 def pictures() -> dict[str, str]:
     """Return each dashboard's picture by the name of its file."""
     found = recorded()
-    record = Record(found["start"], found["end"], found["step"], found["answers"])
+    record = Record(found["start"], found["end"], found["step"], found["answers"], found["journal"])
     folder = Path(__file__).parent
     return {
         f"{name}.svg": draw(json.loads((folder / f"{name}.json").read_text()), record) for name in ("pair", "fleet")

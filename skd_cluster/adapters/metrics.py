@@ -114,6 +114,11 @@ def _about_the_election(snapshot: Snapshot) -> Iterator[Metric]:
     counters = report.counters if report else {}
     yield _counter("advertisements_sent", "Advertisements and hellos sent.", counters.get("sent", 0))
     yield _counter("advertisements_received", "Verified packets of the peer.", counters.get("received", 0))
+    yield _counter(
+        "advertisements_lost",
+        "Packets of the peer that did not come, by the numbers of those that did; those of CARP and VRRP have none.",
+        counters.get("lost", 0),
+    )
     reasons = sorted({*DropReason, *(name[8:] for name in counters if name.startswith("dropped."))})
     yield _counter(
         "advertisements_dropped",
@@ -167,6 +172,11 @@ def _about_replication(snapshot: Snapshot, now: Nanos) -> Iterator[Metric]:
         "replication_oldest_pending_seconds",
         "Age of the oldest change that the peer has not confirmed; 0 when there is none.",
         max(0.0, (now - pending) / SECOND) if pending else 0.0,
+    )
+    yield _gauge(
+        "replication_pending",
+        "Paths with a change that the peer has not confirmed, as far as known.",
+        report.pending if report else 0,
     )
     yield _gauge("replication_in_sync", "Whether both nodes are known to hold the same tree.", snapshot.in_sync)
     results = sorted({*_RESULTS, *totals.runs})

@@ -55,6 +55,8 @@ class PeerLink:
     peer_counter: int = 0
     heard_us_at: Nanos = NEVER
     """When we sent the latest packet that the peer says it has heard."""
+    lost: int = 0
+    """How many numbers were left out within the sessions that were believed: sent by the peer, and come on no path."""
     _echoed: int = 0
     """The latest counter of ours that was echoed by a packet we believed, in whatever session."""
     _path_counters: dict[int, int] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class PeerLink:
                 heard = self._path_counters.get(path, 0)
                 self._path_counters[path] = max(advert.counter, heard)
                 return Dropped(DropReason.REPLAYED if advert.counter <= heard else DropReason.DUPLICATE)
+            self.lost += advert.counter - self.peer_counter - 1
             self.peer_counter = advert.counter
         elif self._echoes_us(advert) and advert.echo_counter > self._echoed:
             before = self._candidates.pop(advert.session, None)

@@ -139,7 +139,7 @@ class StandardElection(ElectionMachine):
         """Take the peer's word that it is master as the bid that it makes; both go by the same ranks."""
         them = replace(self.me, interval=advert.interval, priority=advert.priority)
         us = replace(self.me, interval=self._announced)  # what the peer hears, before it is kept
-        theirs, ours = self.dialect.bid(them, advert.sender), self.dialect.bid(us, self.dialect.native)
+        theirs, ours = self.dialect.bid(them, advert.sender), self.dialect.bid(us, self.dialect.local)
         if self.role is not Role.MASTER or theirs.rank > ours.rank:
             return self._weigh(theirs, ours, now)
         if self._rivalry.meets(self.peer, now):

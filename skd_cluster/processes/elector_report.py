@@ -19,6 +19,7 @@ def election_report(
 ) -> messages.ElectorReport:
     """Return the report, but for what the loop itself knows: its lateness, its scheduling, its channel."""
     counters = dict(voice.counters)
+    counters["lost"] = voice.link.lost
     counters["lease_renewals"] = holder.renewals
     counters["foreign_arp"] = watcher.neighbourhood.foreign
     counters["foreign_addresses"] = holder.foreign

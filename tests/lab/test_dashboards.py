@@ -1,12 +1,15 @@
 """Every query of every panel and every rule, asked of a real Prometheus that scrapes a real pair while faults happen."""
 
+import itertools
+import math
 import re
 from typing import Any
 
 import pytest
 
+from skd_cluster.core.histogram import JITTER_BOUNDS
 from tests.labkit import CONFIG_TREE, Client, Lab, Node, eventually
-from tests.labkit.prometheus import Prometheus, filled_in, panels
+from tests.labkit.prometheus import Prometheus, filled_in, panels, queries
 
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 
@@ -64,9 +67,11 @@ def test_all_panels_have_data_while_faults_happen(
     eventually(lambda: "SkdClusterNodeMissing" in prometheus.firing(), within=10, what="the alert")
 
     for name in ("pair.json", "fleet.json"):
-        for panel in panels(name):
-            for target in panel.get("targets", ()):
-                has_data(prometheus, f"{name}: {panel['title']}", target)
+        for title, target in queries(name):
+            has_data(prometheus, f"{name}: {title}", target)
+    heat = next(one for _, one in queries("pair.json") if one.get("format") == "heatmap")
+    is_a_histogram(prometheus.over_time(filled_in(heat["expr"], ",".join(ADDRESSES)), 120))
+    assert rows_of(prometheus, "State") == [2], "a pair without a backup"
 
 
 def role_of(prometheus: Prometheus, role: str) -> set[str]:
@@ -74,6 +79,24 @@ def role_of(prometheus: Prometheus, role: str) -> set[str]:
     query = f'(skd_cluster_role{{role="{role}"}} == 1) * on (instance) group_left (node) skd_cluster_pair_info'
     found = prometheus.ask(query)
     return {one["metric"]["node"] for one in found}
+
+
+def is_a_histogram(found: list[dict[str, Any]]) -> None:
+    """Each bucket counts those of the smaller bounds too, up to infinity."""
+    assert {float(one["metric"]["le"]) for one in found} == {*JITTER_BOUNDS, math.inf}
+    found.sort(key=lambda one: float(one["metric"]["le"]))
+    counts = [dict(map(tuple, one["values"])) for one in found]
+    for smaller, greater in itertools.pairwise(counts):
+        assert all(float(count) <= float(greater[at]) * 1.0001 for at, count in smaller.items())
+    assert any(float(count) > 0 for count in counts[-1].values())
+
+
+def rows_of(prometheus: Prometheus, column: str) -> list[float]:
+    """Return a column of the table of all pairs."""
+    (table,) = [one for one in panels("fleet.json") if one["type"] == "table"]
+    names = table["transformations"][1]["options"]["renameByName"]
+    (target,) = [one for one in table["targets"] if names[f"Value #{one['refId']}"] == column]
+    return [float(one["value"][1]) for one in prometheus.ask(filled_in(target["expr"], ""))]
 
 
 MAY_BE_EMPTY = ("check_healthy", "skd_cluster_fault[")

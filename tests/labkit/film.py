@@ -5,9 +5,11 @@
 
 import gzip
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +18,8 @@ from tests.fixtures.skudonet_tree import make_tree, rt_tables_text
 from .bench.stage import leave_alone
 from .client import Client
 from .lab import Lab
-from .node import CONFIG_TREE, HOOKS, RT_TABLES, Node
-from .prometheus import Prometheus, filled_in, panels
+from .node import CONFIG_TREE, DAEMON_OUTPUT, HOOKS, RT_TABLES, Node
+from .prometheus import Prometheus, filled_in, queries
 from .screen import Screen
 from .waiting import eventually
 
@@ -37,6 +39,12 @@ while :; do
   sleep 0.5
 done
 """
+
+
+# What the journal would say of each line: when it came.
+_SCRIBE: Final = 'tail -n +1 -F {log} 2> /dev/null | while IFS= read -r line; do echo "$EPOCHREALTIME $line"; done'
+_SCRIPT: Final = "/var/log/film.out"
+_SPOKEN: Final = re.compile(r"(?P<at>\d+[.,]\d+) [A-Z]+ (?P<event>\w+) (?P<sentence>.*?)(?: \w+=.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ def build(lab: Lab) -> Set:
         _roles(pair, "master", "backup")
         _in_sync(pair[0])
     for node in web:
+        node.popen(_SCRIBE.format(log=DAEMON_OUTPUT), output=_SCRIPT)
         node.popen(_EDITOR.format(tree=CONFIG_TREE))
     return Set(lab, web, mail, client)
 
@@ -232,15 +241,22 @@ def shoot() -> dict[str, Any]:
         end = prometheus.now()
         assert not any("Traceback" in node.output() for node in machines)
         answers = dict(_answers(prometheus, ",".join(one.address for one in scene.web), start, end))
+        journal = sorted(line for node in scene.web for line in _journal(node, start))
     times = {"start": int(start), "end": int(end), "step": STEP}
-    return {**times, "answers": answers, "statuses": scene.statuses, "screens": scene.screens}
+    return {**times, "answers": answers, "journal": journal, "statuses": scene.statuses, "screens": scene.screens}
+
+
+def _journal(node: Node, start: float) -> Iterator[tuple[float, str, str, str]]:
+    """Yield what a node's service said since then: when, the node, the event, the sentence."""
+    for found in _SPOKEN.finditer(node.path(_SCRIPT).read_text(errors="replace")):
+        at = float(found["at"].replace(",", "."))
+        if at >= start:
+            yield round(at, 3), node.name, found["event"], found["sentence"]
 
 
 def _answers(prometheus: Prometheus, pair: str, start: float, end: float) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield every panel's query and its lines: the labels, and a number or none for each point."""
-    for target in [
-        one for name in ("pair.json", "fleet.json") for panel in panels(name) for one in panel.get("targets", ())
-    ]:
+    for _, target in chain(queries("pair.json"), queries("fleet.json")):
         query = filled_in(target["expr"], pair)
         if target.get("instant"):
             found = [{**one, "values": [one["value"]]} for one in prometheus.ask(query, end)]

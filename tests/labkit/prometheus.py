@@ -1,7 +1,7 @@
 """A real Prometheus on a machine of the lab, and what it answers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -28,9 +28,20 @@ def panels(name: str) -> list[dict[str, Any]]:
     return found
 
 
+def queries(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a dashboard's file asks of Prometheus: each panel's title with each of its queries, and its marks."""
+    for panel in panels(name):
+        for target in panel.get("targets", ()):
+            if target["datasource"]["type"] == "prometheus":
+                yield panel["title"], target
+    for marks in json.loads((DASHBOARDS / name).read_text())["annotations"].get("list", ()):
+        yield marks["name"], {"expr": marks["expr"], "legendFormat": marks["titleFormat"] + marks["textFormat"]}
+
+
 def filled_in(expr: str, pair: str) -> str:
-    """Return a panel's query as Grafana would send it."""
-    return expr.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", RANGE).replace("$pair", pair)
+    """Return a panel's query as Grafana would send it, for all nodes of the pair."""
+    found = expr.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", RANGE)
+    return found.replace("$pair", pair).replace("$node", ".+")
 
 
 @dataclass

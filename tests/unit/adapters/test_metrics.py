@@ -18,11 +18,11 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 CONTRACT = """
 gauge build_info{version} role{role} fault{fault} pair_info{pair,node} epoch takeover_confirmed_seconds peer_up peer_hears_us
-gauge address_held{address} replication_oldest_pending_seconds replication_in_sync history_generations conflicts
+gauge address_held{address} replication_oldest_pending_seconds replication_pending replication_in_sync history_generations conflicts
 gauge dead_interval_seconds drift_conflicts
 gauge check_healthy{check} config_last_reload_successful realtime_scheduling start_time_seconds role_age_seconds
 counter crashes_total failovers_total{to,reason} advertisements_sent_total advertisements_received_total
-counter advertisements_dropped_total{reason} address_lease_renewals_total foreign_arp_total replication_runs_total{result}
+counter advertisements_lost_total advertisements_dropped_total{reason} address_lease_renewals_total foreign_arp_total replication_runs_total{result}
 counter replication_bytes_total replication_files_total gate_refusals_total hook_failures_total{hook} log_lines_dropped_total
 histogram advertisement_jitter_seconds elector_lateness_seconds takeover_seconds replication_lag_seconds
 histogram hook_duration_seconds{hook}
@@ -140,8 +140,8 @@ def test_the_numbers_are_those_of_the_snapshot():
     jitter = {"counts": [2, 1] + [0] * (len(JITTER_BOUNDS) - 1), "total": 0.5}
     snapshot = replace(
         EMPTY,
-        elector=report(Role.MASTER, jitter=jitter),
-        replication=replicated(pending_since=1_000_000_000, sent_bytes=77),
+        elector=report(Role.MASTER, jitter=jitter, counters={"lost": 8}),
+        replication=replicated(pending=6, pending_since=1_000_000_000, sent_bytes=77),
         checks=(CheckState("web", healthy=False, detail="x"),),
         failovers={("master", "peer_silent"): 3},
         log_dropped=4,
@@ -155,7 +155,9 @@ def test_the_numbers_are_those_of_the_snapshot():
     assert [found["role", word] for word in ("master", "backup", "fault", "standby")] == [1, 0, 0, 0]
     assert found["advertisement_jitter_seconds_count",] == 3
     assert found["advertisement_jitter_seconds_sum",] == 0.5
+    assert found["advertisements_lost_total",] == 8
     assert found["replication_oldest_pending_seconds",] == 2.5
+    assert found["replication_pending",] == 6
     assert found["replication_bytes_total",] == 77
     assert found["check_healthy", "web"] == 0
     assert found["failovers_total", "master", "peer_silent"] == 3

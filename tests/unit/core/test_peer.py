@@ -133,6 +133,22 @@ def test_counter_may_skip_what_was_lost(link: PeerLink) -> None:
     assert link.peer_counter == 1005
 
 
+def test_what_was_lost_is_known_by_the_numbers_within_a_session(link: PeerLink) -> None:
+    link.judge(packet(5, session=THEIR_OLD, echo=9), NOW)
+    assert link.lost == 0, "nothing is known of what was sent before this node listened"
+    for counter in (6, 9, 8, 10):
+        link.judge(packet(counter, session=THEIR_OLD), NOW)
+    assert link.lost == 2
+    link.judge(packet(50, echo=10), NOW)
+    assert link.lost == 2, "another session counts anew"
+    link.judge(packet(52), NOW, 1)
+    link.judge(packet(52), NOW, 0)
+    link.judge(packet(53), NOW, 0)
+    assert link.lost == 3, "only what came on no path"
+    link.judge(packet(100, session=b"x" * 16), NOW)
+    assert link.lost == 3, "a session that has proved nothing loses nothing"
+
+
 def test_same_packet_on_another_path_is_a_duplicate_and_twice_on_one_path_a_replay(link: PeerLink) -> None:
     link.judge(packet(5, echo=10), NOW, 0)
     assert link.judge(packet(5, echo=10), NOW, 1) == drop(DropReason.DUPLICATE)
