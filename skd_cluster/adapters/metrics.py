@@ -24,7 +24,7 @@ from skd_cluster.core.histogram import (
     histogram_from,
     reported,
 )
-from skd_cluster.core.model import SECOND, DropReason, Fault, Nanos, Reason, Role
+from skd_cluster.core.model import SECOND, DropReason, Fault, Nanos, Reason, Role, Transport
 from skd_cluster.core.status import Snapshot
 from skd_cluster.core.totals import HOOK_BOUNDS
 
@@ -118,6 +118,13 @@ def _about_the_election(snapshot: Snapshot) -> Iterator[Metric]:
         "advertisements_lost",
         "Packets of the peer that did not come, by the numbers of those that did; those of CARP and VRRP have none.",
         counters.get("lost", 0),
+    )
+    speaks = report.speaks if report else ""
+    yield _gauge(
+        "transport",
+        "1 for the transport that decides now who is master.",
+        [((one.word,), one.word == speaks) for one in Transport],
+        ["transport"],
     )
     reasons = sorted({*DropReason, *(name[8:] for name in counters if name.startswith("dropped."))})
     yield _counter(

@@ -31,17 +31,17 @@ class Bid:
 
 
 class Dialect(ABC):
-    """One standard. `local` is our address, the tie-break."""
+    """One standard. `local` is our own address, `source` the one that our packets come from: the tie-break."""
 
     transport: ClassVar[Transport]
     at_once: ClassVar[bool]
     """Whether preemption means to speak up against the master, and not only to stop listening to it."""
     repeats: ClassVar[bool]
-    """Whether a master that hears a weaker one advertises again at once, or announces its addresses."""
+    """Whether a master that hears a weaker one advertises again at once."""
 
     def __init__(self, local: IPAddress) -> None:
         """Speak for a node of this address."""
-        self.local = local
+        self.local = self.source = local
 
     @abstractmethod
     def bid(self, me: Identity, source: IPAddress | None = None) -> Bid:
@@ -86,15 +86,15 @@ class Carp(Dialect):
     def bid(self, me: Identity, source: IPAddress | None = None) -> Bid:
         """Return it from base and skew."""
         interval = Nanos(self.base(me) * SECOND + self.skew(me) * SECOND // 256)
-        return self.heard(interval, source or self.local)
+        return self.heard(interval, source or self.source)
 
     def patience(self, me: Identity, heard: Bid | None) -> Nanos:  # noqa: ARG002 -- VRRP's goes by it
         """Return the dead ratio times our own base, and our skew: CARP does not go by the master's pace."""
         return Nanos(me.dead_ratio * self.base(me) * SECOND + self.skew(me) * SECOND // 256)
 
     def gives_up(self, me: Identity, heard: Bid) -> bool:
-        """Whether it is guaranteed to time out."""
-        return heard.interval > me.dead_ratio * self.base(me) * SECOND
+        """Whether it is guaranteed to time out, or has said its last word."""
+        return heard.resigns or heard.interval > me.dead_ratio * self.base(me) * SECOND
 
 
 class Vrrp(Dialect):
@@ -111,7 +111,7 @@ class Vrrp(Dialect):
 
     def bid(self, me: Identity, source: IPAddress | None = None) -> Bid:
         """Return it from priority and interval, in whole centiseconds."""
-        return self.heard(me.priority, self._whole(me.interval), source or self.local)
+        return self.heard(me.priority, self._whole(me.interval), source or self.source)
 
     def patience(self, me: Identity, heard: Bid | None) -> Nanos:
         """Return Active_Down_Interval, and Skew_Time alone after a resignation (RFC 9568 section 6.1, 6.4.2)."""

@@ -98,7 +98,7 @@ class VrrpSpeech(Speech):
 
     def say(self, me: Identity, source: IPAddress, destination: IPAddress, chance: int, *, resigns: bool) -> bytes:  # noqa: ARG002 -- CARP's needs it
         """Return an advertisement, with priority 0 as the last one."""
-        self.dialect.local = source  # what the peer compares: over IPv6 our link-local address
+        self.dialect.source = source  # what the peer compares: over IPv6 our link-local address
         interval = self.dialect.bid(me).interval
         advert = vrrp.VrrpAdvert(self.number, 0 if resigns else me.priority, interval, self.addresses)
         return vrrp.encode(advert, source, destination)

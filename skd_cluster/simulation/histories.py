@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from skd_cluster.core.model import Nanos, Role, nanos, seconds
+from skd_cluster.core.model import Nanos, Role, Transport, nanos, seconds
 from skd_cluster.simulation.network import BEGIN
 from skd_cluster.simulation.node import Setup
-from skd_cluster.simulation.upgrade import upgrade
+from skd_cluster.simulation.upgrade import respeak, upgrade
 from skd_cluster.simulation.world import World
 
 LENGTH = 600.0
@@ -68,13 +68,26 @@ def draw(chance: Random) -> Plan:
     return Plan(a, b, chance.choice((1, 1, 2)), chance.random() < SIGNED_SHARE)
 
 
+def draw_standard(chance: Random) -> Plan:
+    """Choose a pair that speaks CARP or VRRP: of two of ours, beside another program, or while it changes its transport."""
+    plan = draw(chance)
+    transport = chance.choice((Transport.CARP, Transport.VRRP))
+    kind = chance.choice(("ours", "foreign", "changes"))
+    a, b = (replace(one, transport=transport) for one in (plan.a, plan.b))
+    if kind == "foreign":
+        a, b = (replace(a, foreign=True), b) if chance.random() < 0.5 else (a, replace(b, foreign=True))
+    if kind == "changes":
+        a, b = (replace(one, changes_to=(Transport.UDP, transport)) for one in (a, plan.b))
+    return replace(plan, a=a, b=b)
+
+
 class Troublemaker:
-    """Does one random thing after the other to a world; spans are in intervals of the slower node."""
+    """Does one random thing after the other to a world; spans are in intervals of the slower pace."""
 
     def __init__(self, world: World, chance: Random) -> None:
         """Know every verb."""
         self.world, self.chance = world, chance
-        self.unit = seconds(world.monitor.bounds.interval)
+        self.unit = seconds(max(world.monitor.bounds.interval, world.monitor.bounds.pace))
         self._drawn = (world.a.setup, world.b.setup)
         self._verbs: tuple[Callable[[str], object], ...] = (
             self._lose,
@@ -88,6 +101,7 @@ class Troublemaker:
             self._retune,
             *self._nodes_verbs(),
             *self._wires_verbs(),
+            *((self._respeak,) * 4 if world.a.setup.changes_to else ()),
         )
 
     def _nodes_verbs(self) -> tuple[Callable[[str], object], ...]:
@@ -139,7 +153,8 @@ class Troublemaker:
 
     def _delay(self, _: str) -> None:
         most = self.chance.choice((0.005, 0.05, 0.15))
-        self.world.delay(0.0025 * self.unit, most * self.unit, self._path())
+        native = seconds(self.world.monitor.bounds.interval)  # whatever else is spoken, its packets must come in time
+        self.world.delay(0.0025 * native, most * native, self._path())
 
     def _cut(self, _: str) -> None:
         self.world.cut(path=self._path())
@@ -174,6 +189,9 @@ class Troublemaker:
         )
         world.monitor.check()
 
+    def _respeak(self, name: str) -> None:
+        respeak(self.world, name, self.chance.choice(self.world.nodes[name].setup.changes_to))
+
     def _upgrade(self, name: str) -> None:
         upgrade(self.world, name, self.chance.choice((0.3, 1, 3.9, 4.1, 7)))
 
@@ -199,10 +217,10 @@ def mend(world: World) -> None:
         world.online(name, force=bool(node.machine.all_faults()))
 
 
-def play(seed: int, length: float = LENGTH) -> World:
+def play(seed: int, length: float = LENGTH, drawn: Callable[[Random], Plan] = draw) -> World:
     """Live through one history; raises InvariantError. Trouble comes in spells, and each must end settled."""
     chance = Random(seed)  # noqa: S311 -- chance that can be repeated, not a secret
-    world = draw(chance).world(seed)
+    world = drawn(chance).world(seed)
     maker = Troublemaker(world, chance)
     end = Nanos(BEGIN + nanos(length))
     while world.now < end:

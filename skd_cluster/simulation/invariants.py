@@ -1,6 +1,6 @@
 """What must hold after every step of the simulated world. Each bound and its reason: docs/election.md."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from skd_cluster.core.model import NEVER, SECOND, Nanos, Role, nanos, seconds
@@ -9,6 +9,7 @@ from skd_cluster.core.timers import FAR, SKEW_SHARE
 from skd_cluster.core.wire import Flag
 from skd_cluster.simulation.network import BEGIN
 from skd_cluster.simulation.node import Node
+from skd_cluster.simulation.standards import longest
 
 if TYPE_CHECKING:
     from skd_cluster.simulation.world import World
@@ -47,11 +48,18 @@ class Bounds:
     ratio: int
     flight: Nanos
     lease: Nanos
+    standard: Nanos = NEVER
+    """The longest patience in a standard. NEVER: none is spoken."""
+    pace: Nanos = NEVER
+    """The longest interval of its advertisements."""
+    mixed: bool = False
+    """Whether the native rule may be in force as well, because the transports differ or change."""
 
     @property
     def patience(self) -> Nanos:
         """The longest dead interval of the two."""
-        return Nanos(self.interval * self.ratio + 2 * (self.interval // SKEW_SHARE))
+        native = self.interval * self.ratio + 2 * (self.interval // SKEW_SHARE)
+        return Nanos(max(native, self.standard) if self.mixed or not self.standard else self.standard)
 
     @property
     def no_master(self) -> Nanos:
@@ -64,6 +72,11 @@ class Bounds:
         return Nanos(4 * self.flight)
 
     @property
+    def met(self) -> Nanos:
+        """In a standard, of those who need no introduction: the next advertisement of the one that stays."""
+        return Nanos(self.pace + self.flight)
+
+    @property
     def acquainted(self) -> Nanos:
         """After a heal: the next packet, behind the longest pause between challenges."""
         return Nanos(6 * self.interval + self.two_masters)
@@ -71,7 +84,7 @@ class Bounds:
     @property
     def settled(self) -> Nanos:
         """After heal and repair: acquainted, then each door once (both yielded, then silence)."""
-        return Nanos(self.acquainted + 2 * self.no_master)
+        return Nanos(self.acquainted + 2 * self.no_master + self.pace)
 
 
 @dataclass(slots=True)
@@ -92,15 +105,24 @@ class Monitor:
     _bounds: Bounds = field(init=False)
     _seen: tuple[object, ...] = ()
     _undecided: bool = False
+    _strangers: bool = False
+    """Whether two became masters of whom one has not heard the other in this run."""
 
     def __post_init__(self) -> None:
         """Derive the bounds of this world."""
         asked = [node.identity for node in self.nodes]
+        slowest = max(one.interval for one in asked)
+        setups = [node.setup for node in self.nodes]
+        spoken = {transport for one in setups for transport in (one.transport, *one.changes_to)}
+        standards = [longest(one, slowest, transport) for one in asked for transport in spoken]
         self._bounds = Bounds(
-            max(one.interval for one in asked),
+            slowest,
             max(one.dead_ratio for one in asked),
             self.world.slowest,
             max(node.address.lease for node in self.nodes),
+            max(patience for patience, _pace in standards),
+            max(pace for _patience, pace in standards),
+            len(spoken) > 1,
         )
 
     @property
@@ -108,13 +130,22 @@ class Monitor:
         """The bounds of this world, with its slowest packet so far."""
         known = self._bounds
         if known.flight != self.world.slowest:
-            known = self._bounds = Bounds(known.interval, known.ratio, self.world.slowest, known.lease)
+            known = self._bounds = replace(known, flight=self.world.slowest)
         return known
 
     @property
     def nodes(self) -> tuple[Node, Node]:
         """Both of them."""
         return self.world.a, self.world.b
+
+    @property
+    def _foreign(self) -> bool:
+        return any(node.setup.foreign for node in self.nodes)
+
+    @property
+    def _clean_since(self) -> Nanos:
+        """Since when all that matters arrives; a standard is spoken on the first path only."""
+        return self.world.wire.clean_since if self._foreign else self.world.clean_since
 
     def fail(self, invariant: str) -> None:
         """Raise with the history that led here."""
@@ -142,7 +173,7 @@ class Monitor:
 
     def _judge_masters(self, now: Nanos) -> None:
         self.longest_two_masters = max(self.longest_two_masters, self.masters.lasted(now))
-        lasted = self.masters.lasted(now, after=self.world.clean_since or now)
+        lasted = self.masters.lasted(now, after=self._clean_since or now)
         bound = self._meeting(self.masters.since)
         if lasted > bound:
             self.fail(f"two-masters: for {lasted} ns, bound {bound}")
@@ -152,7 +183,7 @@ class Monitor:
         self.longest_two_holders = max(self.longest_two_holders, self.holders.lasted(ended))
         # Anew with each holder that stops: the kernel keeps the address for it, whatever went before.
         stopped_at = max(node.stopped_at for node in self.nodes)
-        lasted = self.holders.lasted(ended, after=max(self.world.clean_since or now, stopped_at))
+        lasted = self.holders.lasted(ended, after=max(self._clean_since or now, stopped_at))
         # Who went away to be started anew has another one.
         lingered = any(node.lingers_until > self.holders.since for node in self.nodes)
         left = RESTART_LEASE * SECOND if lingered else 0
@@ -163,8 +194,11 @@ class Monitor:
     def _meeting(self, since: Nanos) -> Nanos:
         """How long two that are up since then may take to hear each other."""
         bounds = self.bounds
-        acquainted = since - self.world.clean_since > bounds.acquainted
-        return bounds.two_masters if acquainted else bounds.acquainted
+        if self._foreign:
+            return bounds.met
+        if since - self._clean_since > bounds.acquainted:
+            return bounds.two_masters
+        return bounds.met if bounds.pace and not bounds.mixed and not self._strangers else bounds.acquainted
 
     def _judge_nobody(self, now: Nanos) -> None:
         bound = self.bounds.no_master
@@ -210,6 +244,9 @@ class Monitor:
             self._undecided |= undecided
         if masters == 2 and self.masters.since == FAR and any(not cable.severed for cable in self.world.cables):
             self.needless += 1
+        if masters == 2 and self.masters.since == FAR:
+            one, other = (node.link for node in self.nodes)
+            self._strangers = one.peer_session != other.session or other.peer_session != one.session
         self.masters.be(masters == 2, now)
         self.nobody.be(masters == 0, now)
 
@@ -253,7 +290,8 @@ class Monitor:
         world.run_to(Nanos(world.now + nanos(quiet)))
         if [node.role for node in nodes] != roles:
             self.fail("settled: the roles did not stay")
-        self._check_epochs(masters[0], nodes)
+        if not self._foreign:  # who neither says nor hears any
+            self._check_epochs(masters[0], nodes)
 
     def _check_epochs(self, master: Node, nodes: tuple[Node, Node]) -> None:
         other = next(node for node in nodes if node is not master)

@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 from skd_cluster.core.model import MILLISECOND, NEVER, SECOND, Nanos, nanos, seconds
-from skd_cluster.simulation.node import Packet, Sealed, resealed
+from skd_cluster.simulation.node import Content, Packet, Sealed, resealed
+from skd_cluster.simulation.standards import Spoken
 
 FLIGHT = MILLISECOND
 BEGIN = Nanos(1000 * SECOND)
@@ -123,9 +124,9 @@ class Network(ABC):
 
     # ---- packets
 
-    def transmit(self, source: str, content: bytes | Sealed) -> None:
-        """Send over every path."""
-        for path, cable in enumerate(self.cables):
+    def transmit(self, source: str, content: Content) -> None:
+        """Send over every path; a standard knows only the first one."""
+        for path, cable in enumerate(self.cables[:1] if isinstance(content, Spoken) else self.cables):
             if cable.severed and WAYS[source] in cable.severed:
                 continue
             for _ in range(1 + bool(cable.doubled and self.random.random() < cable.doubled)):
@@ -137,11 +138,18 @@ class Network(ABC):
                 flight = least if least == most else self.random.randint(least, most)
                 self.at(Nanos(self.now + flight), self.deliver, OTHER[source], packet, path)
 
+    def record(self, name: str, packet: Packet) -> None:
+        """Keep what arrives at a node; a standard's is worth something to who plays it again, so not in every history."""
+        if not packet.forged and not isinstance(packet.content, Spoken):
+            self.tape[name].append(packet.content)
+
     @abstractmethod
     def deliver(self, name: str, packet: Packet, path: int) -> None:
         """Put a packet into a node's queue."""
 
-    def _damage(self, content: bytes | Sealed) -> bytes | Sealed:
+    def _damage(self, content: Content) -> Content:
+        if isinstance(content, Spoken):
+            return content._replace(damaged=True)
         if isinstance(content, Sealed):
             return Sealed(content.advert, "no seal that anybody has")
         bit = self.random.randrange(8 * len(content))

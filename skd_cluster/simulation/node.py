@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from skd_cluster.core import wire
 from skd_cluster.core.actions import Action, Advertise, Changed, Claim, Identity, Release, Send
+from skd_cluster.core.dialect import Bid
 from skd_cluster.core.election import ElectionMachine
 from skd_cluster.core.model import (
     NEVER,
@@ -20,12 +21,15 @@ from skd_cluster.core.model import (
     Nanos,
     Reason,
     Role,
+    Transport,
     nanos,
 )
 from skd_cluster.core.peer import Challenge, PeerLink
 from skd_cluster.core.restarting import RESTART_LEASE, RESTART_WAIT
+from skd_cluster.core.standard import StandardElection
 from skd_cluster.core.timers import FAR
 from skd_cluster.core.wire import Advert, Dropped, Flag
+from skd_cluster.simulation.standards import Speaker, Spoken, machine_of
 
 CLUSTER = 7
 QUEUE = 64
@@ -53,6 +57,11 @@ class Setup:
     probing: bool = False
     lease: float = 2
     release: tuple[int, int, int] = (3, 0, 0)
+    transport: Transport = Transport.UDP
+    changes_to: tuple[Transport, ...] = ()
+    """What it is configured to speak later on."""
+    foreign: bool = False
+    """Whether it is somebody else's program, which neither says nor understands native packets."""
 
     def identity(self, *, lower: bool) -> Identity:
         """Return it as the machine wants it."""
@@ -67,10 +76,13 @@ class Sealed(NamedTuple):
     password: str
 
 
+Content: TypeAlias = bytes | Sealed | Spoken
+
+
 class Packet(NamedTuple):
     """What is on its way. `forged`: nobody composed it for this moment, so it must change nothing."""
 
-    content: bytes | Sealed
+    content: Content
     forged: bool = False
 
 
@@ -113,7 +125,7 @@ class Node:
     setup: Setup
     local: IPAddress
     remote: IPAddress
-    transmit: Callable[[str, bytes | Sealed], None]
+    transmit: Callable[[str, Content], None]
     note: Callable[[str, str], None]
     signed: bool = True
     """Whether packets are bytes with a signature, or sealed objects: the same to the machine, and ten times faster."""
@@ -130,6 +142,7 @@ class Node:
     identity: Identity = field(init=False)
     machine: ElectionMachine = field(init=False)
     link: PeerLink = field(init=False)
+    speaker: Speaker | None = field(default=None, init=False)
     address: Address = field(init=False)
     running: bool = False
     paused: bool = False
@@ -177,7 +190,8 @@ class Node:
 
     def boot(self, now: Nanos, session: bytes, *, present: bool, standby: bool) -> None:
         """Start the process: a new session, the epoch and the data from disk."""
-        self.machine = ElectionMachine(self.identity, self.disk_epoch, self.data)
+        self.machine = machine_of(self.identity, self.setup.transport, self.local, self.disk_epoch, self.data)
+        self.speaker = Speaker(self.machine) if isinstance(self.machine, StandardElection) else None
         self.machine.witnessed, self.machine.unshared = self.witnessed, self.unshared
         self.link = PeerLink(self.local, self.remote, session)
         self.running, self.paused, self.queue = True, False, []
@@ -255,6 +269,11 @@ class Node:
         return content.advert if content.password in self.passwords else Dropped(DropReason.BAD_KEY)
 
     def _hear(self, packet: Packet, path: int, now: Nanos) -> None:
+        if isinstance(packet.content, Spoken):
+            self._hear_bid(packet.content, now)
+            return
+        if self.setup.foreign:
+            return
         opened = self._open(packet.content)
         found = self.link.judge(opened, now, path) if isinstance(opened, Advert) else opened
         match found:
@@ -270,9 +289,22 @@ class Node:
                 if reason is DropReason.BAD_KEY:
                     self._perform(self.machine.on_bad_key(now), now)
 
+    def _hear_bid(self, said: Spoken, now: Nanos) -> None:
+        if self.speaker is None:
+            return
+        found = self.speaker.judge(said, self.passwords)
+        if isinstance(found, Bid):
+            self._perform(self.speaker.machine.on_bid(found, now), now)
+            return
+        self.drops[found] += 1
+        if found is DropReason.BAD_KEY:
+            self._perform(self.machine.on_bad_key(now), now)
+
     # ---- mouth and hands
 
     def _send(self, now: Nanos, *, paced: bool, echo: tuple[bytes, int]) -> None:
+        if self.setup.foreign:
+            return
         word = self.machine.word(now, paced=paced)
         advert = Advert(
             cluster_id=CLUSTER,
@@ -290,6 +322,7 @@ class Node:
             epoch=word.epoch,
             data=word.data,
             digest=NO_DIGEST,
+            transport=self.setup.transport,
         )
         if word.role is Role.MASTER:
             restarts = Flag.RESTARTING in word.flags
@@ -309,10 +342,14 @@ class Node:
                     self.note(self.name, "claims")
                 case Release():
                     self.address.drop()
-                case Advertise():
-                    pass  # a standard's; only the native rule is simulated
+                case Advertise(resigns) if self.speaker:
+                    if not resigns:
+                        self.ruled_at = max(self.ruled_at, now)
+                    self.transmit(self.name, self.speaker.say(self.passwords[0], resigns=resigns))
                 case Changed():
                     self._remember(action)
+                case _:
+                    pass
 
     def _hold(self, now: Nanos) -> None:
         """Add or renew the address; a kernel that refuses is a fault, found before the round ends."""

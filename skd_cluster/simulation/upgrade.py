@@ -1,6 +1,8 @@
-"""A node's service is started anew, as an upgrade of its package does."""
+"""A node's service is started anew, as an upgrade of its package does, or to speak something else."""
 
-from skd_cluster.core.model import Nanos, Role, nanos
+from dataclasses import replace
+
+from skd_cluster.core.model import Nanos, Role, Transport, nanos
 from skd_cluster.simulation.node import Node
 from skd_cluster.simulation.world import World
 
@@ -22,6 +24,17 @@ def upgrade(world: World, name: str, span: float) -> None:
     world.order(name, lambda node: node.machine.restart(world.now))
     patience = min(Nanos(_AGREEMENT * node.identity.interval), nanos(span))
     world.at(Nanos(world.now + patience), _give_up, world, node, node.runs)
+
+
+def respeak(world: World, name: str, transport: Transport) -> None:
+    """Configure another transport on a node and start it anew, as its administrator does."""
+    node = world.nodes[name]
+    world.note(name, f"is configured for {transport.word}")
+    world.stop(name)
+    if node.running:
+        world.kill(name)
+    node.setup = replace(node.setup, transport=transport)
+    world.restart(name)
 
 
 def _give_up(world: World, node: Node, run: int) -> None:

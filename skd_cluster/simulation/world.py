@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from skd_cluster.core.actions import Action
-from skd_cluster.core.model import NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, nanos
+from skd_cluster.core.model import NEVER, SECOND, DataVersion, Fault, FaultNote, Nanos, Role, nanos, seconds
 from skd_cluster.core.timers import FAR
 from skd_cluster.simulation.invariants import Monitor
 from skd_cluster.simulation.network import OTHER, TAPE, Network
@@ -43,8 +43,9 @@ class World(Network):
         self.monitor = Monitor(self)
         if pair:
             self.start("a", present=True)
+            self.run_to(Nanos(self.now + self.monitor.bounds.standard))
             self.start("b")
-            self.run(5 * max(self.a.setup.interval, self.b.setup.interval))
+            self.run(seconds(Nanos(5 * self.monitor.bounds.interval + self.monitor.bounds.pace)))
             self.monitor.require_roles(Role.MASTER, Role.BACKUP)
 
     # ---- time
@@ -214,8 +215,7 @@ class World(Network):
         node = self.nodes[name]
         if not node.running or len(node.queue) >= node.queue_limit:
             return
-        if not packet.forged:
-            self.tape[name].append(packet.content)
+        self.record(name, packet)
         node.queue.append((packet, path))
         if not node.paused:
             node.step(self.now)

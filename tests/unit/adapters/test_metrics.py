@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 CONTRACT = """
 gauge build_info{version} role{role} fault{fault} pair_info{pair,node} epoch takeover_confirmed_seconds peer_up peer_hears_us
 gauge address_held{address} replication_oldest_pending_seconds replication_pending replication_in_sync history_generations conflicts
-gauge dead_interval_seconds drift_conflicts
+gauge dead_interval_seconds drift_conflicts transport{transport}
 gauge check_healthy{check} config_last_reload_successful realtime_scheduling start_time_seconds role_age_seconds
 counter crashes_total failovers_total{to,reason} advertisements_sent_total advertisements_received_total
 counter advertisements_lost_total advertisements_dropped_total{reason} address_lease_renewals_total foreign_arp_total replication_runs_total{result}
