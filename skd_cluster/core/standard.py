@@ -153,9 +153,8 @@ class StandardElection(ElectionMachine):
         """MASTER has heard another one."""
         ours = self.dialect.bid(self.me)
         if not bid.resigns and bid.rank > ours.rank:
-            # CARP's last word tells the other one that there was a rival, so that it announces its addresses again.
-            last: list[Action] = [] if self.dialect.repeats else [Advertise()]
-            return [*self._become(Role.BACKUP, Reason.RIVAL_WON, now), *last]
+            # The last word tells the other one that there was a rival, so that it announces its addresses again.
+            return [*self._become(Role.BACKUP, Reason.RIVAL_WON, now), Advertise()]
         if self.dialect.repeats or bid.resigns:
             self._advertise_at = Nanos(now + ours.interval)
             return [Advertise()]
