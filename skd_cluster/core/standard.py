@@ -194,9 +194,8 @@ class StandardElection(ElectionMachine):
         """MASTER has heard another one. The loser's announcements came before it yields, so ours come again after that."""
         if not bid.resigns and bid.rank > ours.rank:
             self._followed = bid
-            # CARP's last word tells the other one that there was a rival, so that it announces its addresses again.
-            last: list[Action] = [] if self.dialect.repeats else [Advertise()]
-            return [*self._become(Role.BACKUP, Reason.RIVAL_WON, now), *last]
+            # The last word tells the other one that there was a rival, so that it announces its addresses again.
+            return [*self._become(Role.BACKUP, Reason.RIVAL_WON, now), Advertise()]
         actions: list[Action] = []
         if self.dialect.repeats or bid.resigns:
             self._advertise_at = Nanos(now + ours.interval)

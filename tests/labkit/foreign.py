@@ -71,6 +71,15 @@ class Ucarp:
         self._end(signal.SIGKILL)
         self.node.run(f"ip address del {self.address}/{PREFIX} dev eth0", check=False)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.alive
+
+    def state(self) -> str:
+        """Return what it last said it is: `MASTER` or `BACKUP`."""
+        return self.said().rpartition("Switching to state: ")[2].partition("\n")[0]
+
     def step_down(self) -> None:
         """SIGUSR2: be no master for some seconds."""
         assert self._process is not None
@@ -113,9 +122,26 @@ class Keepalived:
         )
         self.node.write(KEEPALIVED_CONF, text)
         before = len(self.said())
-        command = ["keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", KEEPALIVED_CONF]
+        command = [
+            "keepalived",
+            "--dont-fork",
+            "--log-console",
+            "--log-detail",
+            "--vrrp",
+            "--use-file",
+            KEEPALIVED_CONF,
+        ]
         self._process = self.node.popen(command, output=OUTPUT)
         eventually(lambda: "Entering BACKUP" in self.said()[before:], within=10, what="keepalived runs")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.alive
+
+    def state(self) -> str:
+        """Return what it last said it is: `MASTER` or `BACKUP`."""
+        return self.said().rpartition("Entering ")[2].partition(" ")[0]
 
     def stop(self) -> None:
         """End it as its service does: it resigns, and removes the addresses."""
@@ -124,11 +150,12 @@ class Keepalived:
         self._process.wait(10)
 
     def kill(self) -> None:
-        """End it as a power loss does, the addresses included."""
-        pids = [pid for pid, name in self.node.processes().items() if name.startswith("keepalived")]
-        for pid in sorted(pids, reverse=True):  # a child that outlives its parent would say goodbye
-            os.kill(pid, signal.SIGKILL)
+        """End it as a power loss does, the addresses included. The parent last: without it the other one resigns."""
         assert self._process is not None
+        parent = self._process.pid
+        pids = [pid for pid, name in self.node.processes().items() if name.startswith("keepalived")]
+        for pid in sorted(pids, key=parent.__eq__):
+            os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
         for one in self.addresses:
             self.node.run(f"ip address del {one} dev eth0", check=False)
