@@ -7,6 +7,7 @@ peer's address, and of CARP each counter counts once (docs/protocol.md).
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import ClassVar
 
 from skd_cluster.core import carp, vrrp
 from skd_cluster.core.actions import Identity
@@ -22,6 +23,7 @@ _HOPS = 255
 class Speech(ABC):
     """One node's speech. `local` and `remote` are the nodes' own addresses; `number` is vhid or virtual router id."""
 
+    kind: ClassVar[type[Dialect]]
     local: IPAddress
     remote: IPAddress
     number: int
@@ -32,6 +34,7 @@ class Speech(ABC):
     def __post_init__(self) -> None:
         """Compare addresses as packets name them."""
         self.local, self.remote = unscoped(self.local), unscoped(self.remote)
+        self.dialect = self.kind(self.local)
 
     @abstractmethod
     def say(self, me: Identity, source: IPAddress, destination: IPAddress, chance: int, *, resigns: bool) -> bytes:
@@ -61,14 +64,10 @@ class Speech(ABC):
 class CarpSpeech(Speech):
     """CARP. `address`: the one that its digest covers. `passwords`: the first one signs, all are accepted."""
 
+    kind = Carp
     passwords: tuple[bytes, ...]
     address: IPv4Address
     seen: carp.SeenCounters = field(default_factory=carp.SeenCounters, init=False)
-
-    def __post_init__(self) -> None:
-        """Rank as ucarp does."""
-        super().__post_init__()
-        self.dialect = Carp(self.local)
 
     def say(self, me: Identity, source: IPAddress, destination: IPAddress, chance: int, *, resigns: bool) -> bytes:  # noqa: ARG002 -- VRRP's needs them
         """Return an advertisement. Its counter is drawn: counted up, it would be what a ucarp says that has heard us."""
@@ -89,12 +88,8 @@ class CarpSpeech(Speech):
 class VrrpSpeech(Speech):
     """VRRP version 3. `addresses`: what is advertised, of one family; keepalived drops what names others than its own."""
 
+    kind = Vrrp
     addresses: tuple[IPAddress, ...]
-
-    def __post_init__(self) -> None:
-        """Rank as RFC 9568 does."""
-        super().__post_init__()
-        self.dialect = Vrrp(self.local)
 
     def say(self, me: Identity, source: IPAddress, destination: IPAddress, chance: int, *, resigns: bool) -> bytes:  # noqa: ARG002 -- CARP's needs it
         """Return an advertisement, with priority 0 as the last one."""

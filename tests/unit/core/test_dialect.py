@@ -58,6 +58,7 @@ def test_carp_dead_interval_is_dead_ratio_times_the_base_and_the_skew_once() -> 
     skewed = replace(SLOW, priority=36, dead_ratio=4)
     assert Carp(OURS).patience(skewed, None) == 4 * SECOND + SECOND // 4
     assert Carp(OURS).patience(skewed, carp(9)) == 4 * SECOND + SECOND // 4
+    assert Carp(OURS).patience(replace(skewed, interval=Nanos(2 * SECOND)), None) == 8 * SECOND + SECOND // 4
 
 
 def test_carp_gives_up_on_a_master_slower_than_it_would_wait() -> None:

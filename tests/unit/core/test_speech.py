@@ -87,6 +87,12 @@ def test_vrrp_over_ipv6_names_a_link_local_address_first_and_ranks_by_the_one_it
     assert spoken.dialect.local == OURS6
 
 
+def test_vrrp_over_ipv4_keeps_the_order_of_the_configuration() -> None:
+    named = (CLUSTER_IP, ip_address("169.254.0.1"))
+    spoken = speech(Transport.VRRP, OURS, THEIRS, 7, (), named)
+    assert vrrp_bytes.decode(said(spoken), THEIRS, GROUP, 7) == VrrpAdvert(7, 100, Nanos(SECOND), named)
+
+
 @BOTH
 def test_dialect_is_the_transports(transport: Transport) -> None:
     spoken = made(transport, ip_address("fe80::1%eth0") if transport is Transport.VRRP else OURS)

@@ -86,6 +86,7 @@ def test_rfc9568_6_4_2_backup_waits_only_skew_time_after_priority_0() -> None:
     machine = standard_backup(vrrp(200))
     assert machine.on_bid(vrrp(0), LATER) == []
     assert machine.judge_at == LATER + nanos(0.609375)
+    assert machine.peer.patience == VRRP_PATIENCE
     assert Changed(Role.BACKUP, Role.MASTER, Reason.PEER_RESIGNED, silent=nanos(1.609375)) in machine.on_timer(
         machine.judge_at
     )
@@ -99,6 +100,7 @@ def test_rfc9568_6_4_2_backup_sets_its_timer_by_the_interval_of_who_has_its_prio
     machine = standard_backup(vrrp(200), me=me)
     assert machine.on_bid(vrrp(priority, TWICE), LATER) == []
     assert machine.judge_at == LATER + 2 * VRRP_PATIENCE
+    assert machine.peer.patience == 2 * VRRP_PATIENCE
     assert machine.on_bid(vrrp(priority), LATER) == []
     assert machine.judge_at == LATER + VRRP_PATIENCE
 
@@ -269,8 +271,8 @@ def test_ucarp_master_answers_one_that_says_it_is_gone() -> None:
 def test_promotion_advertises_once_and_then_at_its_pace(kind: type[Dialect]) -> None:
     machine = standard(kind)
     due = machine.judge_at
-    assert only(machine.on_timer(due), Advertise) == [Advertise()]
-    assert only(machine.on_timer(Nanos(due + SECOND)), Advertise) == [Advertise()]
+    assert only(machine.on_timer(due), Claim, Advertise) == [Claim(), Advertise()]
+    assert only(machine.on_timer(Nanos(due + SECOND)), Claim, Advertise) == [Advertise()]
 
 
 @KINDS
@@ -408,6 +410,9 @@ def test_master_is_heard_for_as_long_as_one_waits_for_it(kind: type[Dialect]) ->
     assert machine.follows(Nanos(NOW + patience))
     assert not machine.follows(Nanos(NOW + patience + 1))
     assert not standard(kind).follows(NOW)
+    assert not standard(kind).follows(Nanos(1))  # just after the machine's boot
+    machine.on_advert(advert(Role.BACKUP), NOW, NOW)
+    assert not machine.follows(NOW)
 
 
 @KINDS
@@ -454,6 +459,20 @@ def test_new_settings_are_said_at_once_and_the_wait_goes_by_them(kind: type[Dial
     backup = standard_backup(kind(OURS).bid(SLOW), kind)
     backup.retune(replace(SLOW, priority=50), NOW)
     assert Advertise() not in backup.on_timer(LATER)
+
+
+@KINDS
+def test_each_mastership_and_each_wait_begins_with_nothing_of_the_one_before(kind: type[Dialect]) -> None:
+    machine = standard_backup(kind(OURS).bid(SLOW), kind, me=EAGER)
+    machine.on_bid(kind(OURS).bid(replace(SLOW, priority=50)), LATER)
+    machine.on_timer(Nanos(NOW + VRRP_PATIENCE))
+    assert machine.reason is Reason.ELECTED
+    machine.on_bid(kind(OURS).bid(replace(SLOW, priority=50)), machine.since)
+    machine.failover(machine.since, force=True)
+    machine.on_timer(machine.judge_at)
+    assert (machine.role, machine.reason) == (Role.MASTER, Reason.PEER_SILENT)
+    for number in (1, 2, 3):
+        assert Claim() not in machine.on_timer(Nanos(machine.since + number * SECOND))
 
 
 # ---- the native packets beside it
@@ -677,6 +696,9 @@ def test_master_falls_silent_in_the_standard_when_its_peer_comes_with_another_tr
     machine = standard_master(kind)
     machine.on_advert(advert(Role.INIT), NOW, NOW)
     assert only(machine.on_timer(Nanos(NOW + nanos(0.6))), Advertise) == []
+    machine.retune(machine.me, NOW)
+    assert only(machine.on_timer(Nanos(NOW + nanos(0.6))), Advertise) == []
+    assert machine.failover(Nanos(NOW + 9 * SECOND))[0] == "the peer is not heard"
     assert Advertise(resigns=True) not in machine.failover(NOW, force=True)[1]
     machine = standard_master(kind)
     machine.on_advert(advert(Role.INIT), NOW, NOW)
@@ -709,9 +731,11 @@ def test_restart_that_the_peer_waits_for_is_the_native_rules(kind: type[Dialect]
 
 def test_overslept_master_of_the_native_rule_asks() -> None:
     machine = standard_master()
-    machine.on_advert(advert(Role.BACKUP), NOW, NOW)
     machine.awake(NOW)
-    assert Send() in machine.awake(Nanos(NOW + 60 * SECOND))
+    machine.on_advert(advert(Role.BACKUP), NOW, NOW)
+    found = machine.awake(Nanos(NOW + 60 * SECOND))
+    told = Changed(Role.MASTER, Role.BACKUP, Reason.PAUSED, "did not run for 60000 ms")
+    assert found == [Release(), told, Send()]
     assert (machine.role, machine.reason, machine._silent_because) == (Role.BACKUP, Reason.PAUSED, Reason.RECOVERED)
     later = Nanos(NOW + 60 * SECOND)
     assert Flag.POLL in machine.word(later, paced=False).flags
