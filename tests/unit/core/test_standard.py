@@ -166,7 +166,10 @@ def test_rfc9568_6_4_3_active_answers_priority_0_at_once_and_resets_its_timer() 
 @pytest.mark.parametrize("heard", [vrrp(101, TWICE), vrrp(100, TWICE)])
 def test_rfc9568_6_4_3_active_yields_to_a_higher_priority_or_address_and_waits_at_its_pace(heard: Bid) -> None:
     machine = standard_master()
-    assert machine.on_bid(heard, LATER) == [Release(), Changed(Role.MASTER, Role.BACKUP, Reason.RIVAL_WON)]
+    yields = [Release(), Changed(Role.MASTER, Role.BACKUP, Reason.RIVAL_WON)]
+    assert machine.on_bid(heard, LATER) == [*yields, Advertise()], (
+        "and a last word, as keepalived's, which has no place in it"
+    )
     assert machine.judge_at == LATER + 2 * VRRP_PATIENCE
     assert machine.follows(LATER)
     assert Advertise() not in machine.on_timer(Nanos(LATER + SECOND))
@@ -784,8 +787,10 @@ class Life:
                     self.claimed = False
                 case Advertise(resigns):
                     assert self.machine.standard
-                    if resigns or self.kind is Vrrp:
-                        assert resigns is not self.claimed
+                    yielded = (
+                        Release() in actions and not resigns
+                    )  # its last word tells the other one to announce again
+                    assert self.claimed is not (resigns or yielded)
 
     def standby(self) -> list[Action]:
         return self.machine.standby(self.now)
