@@ -10,7 +10,7 @@ from typing import Any
 
 from skd_cluster.config.load import load
 from skd_cluster.config.schema import Config
-from skd_cluster.core.model import MILLISECOND, NEVER, ExitCode, Nanos, nanos, seconds
+from skd_cluster.core.model import MILLISECOND, NEVER, ExitCode, Nanos, Transport, nanos, seconds
 from skd_cluster.simulation.invariants import InvariantError
 from skd_cluster.simulation.node import Setup
 from skd_cluster.simulation.trial import Asked, Outcome, Trial
@@ -94,6 +94,7 @@ def setup_of(config: Config) -> Setup:
         preempt_delay=seconds(config.preempt_delay),
         probing=config.detection == "probing",
         lease=config.vip_lease,
+        transport=Transport[config.transport.upper()],
     )
 
 
@@ -107,6 +108,7 @@ def _refuse(args: argparse.Namespace, text: str, code: ExitCode) -> ExitCode:
 
 def _question(args: argparse.Namespace, config: Config) -> dict[str, Any]:
     return {
+        "transport": config.transport,
         "advert_interval": seconds(config.advert_interval),
         "dead_ratio": config.dead_ratio,
         "detection": config.detection,
@@ -126,7 +128,7 @@ def table(args: argparse.Namespace, config: Config, outcome: Outcome) -> Iterato
     asked = _question(args, config)
     paths = f", {asked['paths']} paths" if asked["paths"] > 1 else ""
     yield (
-        f"{Path(args.config)}: every {_span(asked['advert_interval'])}, dead ratio {config.dead_ratio}, "
+        f"{Path(args.config)}: {config.transport}, every {_span(asked['advert_interval'])}, dead ratio {config.dead_ratio}, "
         f"{config.detection}, lease {config.vip_lease} s{paths}"
     )
     faults = [f"{name} {_span(asked[name])}" for name in ("pause", "partition") if asked[name]]

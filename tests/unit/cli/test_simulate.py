@@ -34,6 +34,13 @@ def test_the_users_own_configuration_is_simulated(tmp_path) -> None:
     assert found == Setup(0.05, 6, 120, preempt=True, preempt_delay=3, probing=True, lease=4)
 
 
+@pytest.mark.parametrize(("transport", "longest"), [("carp", 3), ("vrrp", 3 + 156 / 256)])
+def test_a_standard_is_simulated_with_its_own_patience(tmp_path, capsys, transport, longest) -> None:
+    facts = simulate(config(tmp_path, transport=transport, advert_interval="1"), "--runs", "10", capsys=capsys)
+    assert facts["transport"] == transport
+    assert longest - 1 < facts["takeover_after_power_loss"]["worst"] <= longest + 0.001
+
+
 def test_on_a_good_wire_takeovers_keep_the_promise_of_the_manual(tmp_path, capsys) -> None:
     """Patience is three intervals and an eighth of one; a planned failover takes one flight."""
     facts = simulate(config(tmp_path), "--runs", "20", capsys=capsys)
@@ -92,7 +99,7 @@ def test_table_names_configuration_faults_and_results(tmp_path, capsys) -> None:
     path = config(tmp_path, detection="probing")
     assert main(["simulate", "--config", path, "--partition", "1s", "--runs", "2"]) == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{path}: every 200 ms, dead ratio 3, probing, lease 2 s"
+    assert lines[0] == f"{path}: udp, every 200 ms, dead ratio 3, probing, lease 2 s"
     assert lines[1].endswith("simulated hours: loss 0%, delay up to 1 ms, partition 1 s")
     assert [line[:34].strip() for line in lines[4:]] == [
         "takeover after power loss",
