@@ -98,6 +98,9 @@ sooner; a standard decides if both nodes are configured for it, or if the peer s
         "peer_version": """\
 Neither node hears the other, so each is master on its own. Let keepalived speak version 3: vrrp_version 3 in its global_defs, on
 every node that runs it.""",
+        "peer_addresses": """\
+This node follows such a master; keepalived drops what lists other addresses than its own and becomes master as well. Let
+virtual_ipaddress of keepalived.conf and $cluster_ip list the same ones.""",
         "foreign_arp": """\
 Another machine answers for an address that moves with this pair: a second cluster, a cloned machine, or the peer with
 another password. The line has its MAC address; find it on the switch. This node announces the address again.""",

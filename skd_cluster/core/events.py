@@ -46,6 +46,7 @@ EVENTS = {
     "interval_refused": "this host was measured not to keep `advert_interval`; a longer one is used",
     "transport_changed": "another transport decides who is master from now on",
     "peer_version": "the peer speaks a version of its standard that this node does not",
+    "peer_addresses": "the peer advertises other addresses than this node",
     "foreign_arp": "another machine claims a floating address that this node holds",
     "address_guarded": "a floating address appeared on a node that is not master and was removed",
     "address_restored": "somebody else removed a floating address from the master; it was added again",

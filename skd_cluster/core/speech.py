@@ -30,6 +30,8 @@ class Speech(ABC):
     dialect: Dialect = field(init=False)
     old_version: bool = field(default=False, init=False)
     """Whether the peer was heard to speak VRRP version 2."""
+    other_addresses: bool = field(default=False, init=False)
+    """Whether it advertises other addresses than we do."""
 
     def __post_init__(self) -> None:
         """Compare addresses as packets name them."""
@@ -107,6 +109,8 @@ class VrrpSpeech(Speech):
         if found.version != 3:
             self.old_version = self.old_version or self.may_be_peer(source)
             return Dropped(DropReason.VERSION)
+        if self.may_be_peer(source):
+            self.other_addresses = set(found.addresses) != set(self.addresses)
         return Vrrp.heard(found.priority, found.interval, source)
 
 

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field, replace
 from skd_cluster.core.actions import Action, Advertise, Claim, Identity, Send
 from skd_cluster.core.dialect import Bid, Dialect
 from skd_cluster.core.election import ElectionMachine
-from skd_cluster.core.model import NEVER, Nanos, Reason, Role
+from skd_cluster.core.model import NEVER, SECOND, Nanos, Reason, Role
 from skd_cluster.core.timers import FAR, next_paced
 from skd_cluster.core.wire import Advert, Flag
 
 _ANNOUNCED_AFTER = 2
 """Advertisements after which ucarp announces again, having heard a weaker master."""
+
+_ANNOUNCED_EVERY = SECOND
+"""At most, beside a weaker master that hears nobody and advertises each hundredth of a second."""
 
 
 @dataclass  # without slots: they would break super()
@@ -38,6 +41,8 @@ class StandardElection(ElectionMachine):
     """Why this backup takes over when its wait is over: the master fell silent, resigned, or is outranked."""
     _advertise_at: Nanos = field(default=FAR, init=False)
     _announce_after: int = field(default=0, init=False)
+    _announced_until: Nanos = field(default=NEVER, init=False)
+    """Until then the announcement beside a weaker master counts."""
 
     def __post_init__(self) -> None:
         """Go by the standard until the peer is met."""
@@ -202,7 +207,9 @@ class StandardElection(ElectionMachine):
             actions.append(Advertise())
         if not bid.resigns:
             self._announce_after = _ANNOUNCED_AFTER
-            actions.append(Claim())
+            if now >= self._announced_until:
+                self._announced_until = Nanos(now + _ANNOUNCED_EVERY)
+                actions.append(Claim())
         return actions
 
     def _look_for_witness(self, now: Nanos) -> list[Action]:
@@ -236,6 +243,7 @@ class StandardElection(ElectionMachine):
         """Assign the role: only a master advertises."""
         self._advertise_at = now if self.standard and new is Role.MASTER else FAR
         self._announce_after = 0
+        self._announced_until = NEVER
         self._because = Reason.PEER_SILENT
         if new is not Role.BACKUP:
             self._followed = None

@@ -16,7 +16,7 @@ _ADVERTISEMENT = 1
 _AUTHENTICATION_2 = 8
 """Version 2 ends with so many bytes of a removed authentication: zero, or keepalived's password in clear text."""
 _CENTISECOND = SECOND // 100
-_MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.6: twelve bits
+_MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.7: twelve bits
 _RESIGNED = 0
 
 

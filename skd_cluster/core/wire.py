@@ -23,7 +23,7 @@ NO_SESSION = bytes(SESSION_SIZE)
 _CENTISECOND = 10_000_000
 _MICROSECOND = 1_000
 _MAX32, _MAX64 = (1 << 32) - 1, (1 << 64) - 1
-_MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.6: twelve bits
+_MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.7: twelve bits
 
 
 class Flag(IntFlag):

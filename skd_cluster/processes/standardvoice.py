@@ -22,6 +22,11 @@ _OLD = (
     "vrrp_version 3 in global_defs, on every node"
 )
 
+_OTHERS = (
+    "the peer advertises other addresses than $cluster_ip; keepalived takes no notice of who does, so both may be master: "
+    "make virtual_ipaddress and $cluster_ip the same"
+)
+
 
 @dataclass(slots=True)
 class StandardVoice:
@@ -36,6 +41,7 @@ class StandardVoice:
     _heard_at: Nanos = NEVER
     _said: bool | None = None
     """Whether people were told last that the standard decides."""
+    _differs: bool = False
 
     def tell(self) -> Iterator[Note]:
         """Yield what people should know and were not told yet."""
@@ -49,6 +55,10 @@ class StandardVoice:
         if self.speech.old_version:
             self.speech.old_version = False
             yield Note("peer_version", _OLD, "warning")
+        if self.speech.other_addresses is not self._differs:
+            self._differs = self.speech.other_addresses
+            if self._differs:
+                yield Note("peer_addresses", _OTHERS, "warning")
 
     def retune(self, settings: Settings) -> None:
         """Use another password or other addresses from now on."""

@@ -318,6 +318,7 @@ def test_another_list_of_addresses(pair: Mixed) -> None:
         pair.change("keepalived alone, one address more", pair.other.start, pair.theirs)
         pair.start_ours()
         eventually(lambda: pair.reason() == "peer_master", what="ours follows it")
+        eventually(lambda: "peer_addresses" in pair.ours.output(), what="and says so")
         assert pair.change("keepalived is stopped", pair.other.stop, pair.ours) == "peer_resigned"
         pair.other.start()
         eventually(lambda: pair.other.state() == "MASTER", what="keepalived hears nobody")

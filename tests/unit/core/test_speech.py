@@ -247,6 +247,21 @@ def test_vrrp_version_2_of_somebody_else_is_nothing_to_tell() -> None:
     assert not isinstance(node, CarpSpeech)
 
 
+def test_a_peer_that_advertises_other_addresses_is_named_as_long_as_it_does() -> None:
+    node = made(Transport.VRRP)
+    assert isinstance(node, VrrpSpeech)
+    same = VrrpAdvert(node.number, 100, SECOND, tuple(reversed(node.addresses)))
+    more = replace(same, addresses=(*same.addresses, ip_address("10.9.9.9")))
+    for advert, source, named in (
+        (more, FOREIGN, False),
+        (more, THEIRS, True),
+        (same, FOREIGN, True),
+        (same, THEIRS, False),
+    ):
+        node.judge(vrrp_bytes.encode(advert, source, GROUP), source, GROUP, 255)
+        assert node.other_addresses is named
+
+
 # ---- whatever comes
 
 

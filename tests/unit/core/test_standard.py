@@ -175,6 +175,13 @@ def test_rfc9568_6_4_3_active_yields_to_a_higher_priority_or_address_and_waits_a
     assert Advertise() not in machine.on_timer(Nanos(LATER + SECOND))
 
 
+def test_beside_a_fast_weaker_master_addresses_are_announced_once_a_second() -> None:
+    machine = standard_master()
+    claims = [machine.on_bid(vrrp(99), Nanos(NOW + number * SECOND // 100)).count(Claim()) for number in range(250)]
+    assert sum(claims) == 3
+    assert [number for number, claim in enumerate(claims) if claim] == [0, 100, 200]
+
+
 @pytest.mark.parametrize("heard", [vrrp(99), vrrp(100, source=OURS)])
 def test_rfc9568_6_4_3_active_discards_a_lower_priority_or_address_and_advertises_at_once(heard: Bid) -> None:
     """And announces its addresses again, as keepalived does: the other one has announced them too."""

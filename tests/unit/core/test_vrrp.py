@@ -145,13 +145,13 @@ def test_layout(offset: int, expected: str) -> None:
     ("interval", "named"),
     [(SECOND, 100), (10 * MILLISECOND, 1), (MILLISECOND, 1), (40_950 * MILLISECOND, 4095), (60 * SECOND, 4095)],
 )
-def test_rfc_9568_5_2_6_the_interval_has_twelve_bits_of_centiseconds(interval: Nanos, named: int) -> None:
+def test_rfc_9568_5_2_7_the_interval_has_twelve_bits_of_centiseconds(interval: Nanos, named: int) -> None:
     body = vrrp.encode(replace(ADVERT, interval=interval), SOURCE, GROUP)
 
     assert struct.unpack_from("!H", body, 4) == (named,)
 
 
-def test_rfc_9568_5_2_5_the_reserved_bits_are_ignored() -> None:
+def test_rfc_9568_5_2_6_the_reserved_bits_are_ignored() -> None:
     assert decode(changed(PACKET, 4, 0xF0)) == ADVERT
 
 
