@@ -4,6 +4,7 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +263,7 @@ class Receiver:
         if not entries and not delete:
             return []
         version = wanted.version
-        kept = self._history.generation(version.generation)
+        kept = self._history.push(version, held.version, partial(self._own.replaced, entries, delete))
         conflict = self._own.keep(held, entries, delete, kept)
         about = {"epoch": version.epoch, "generation": version.generation, "at": wall(), "digest": wanted.digest}
         facts: dict[str, Any] = about | {"from": [held.version.epoch, held.version.generation]}
