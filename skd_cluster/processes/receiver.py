@@ -61,6 +61,9 @@ _READ = 1 << 18
 _IDLE = nanos(600)
 """After so long without a word, and two of the master's comparisons, the master is taken for gone."""
 
+_TOLD = 1000
+"""Conflicts that the master is told of, the oldest: its report of them to its service has to fit into one message."""
+
 
 class Receiver:
     """One session. `fence` asks the service and raises ServiceDownError; `tell` tells it what was done or found.
@@ -288,7 +291,7 @@ class Receiver:
         self._done = {"verb": "applied"} | facts | {"files": done.files, "bytes": done.size, "seconds": took}
 
     def _conflicts(self) -> list[str]:
-        return list(open_conflicts(self._history.folder))
+        return list(open_conflicts(self._history.folder))[:_TOLD]
 
     def _tell_conflict(self, conflict: Conflict) -> None:
         self._log.line(conflict.text)
