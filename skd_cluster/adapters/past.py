@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from skd_cluster.adapters.history import close_conflict, read_about, write_about
+from skd_cluster.adapters.history import close_conflict, folder_name, pushes_in, read_about, write_about
 from skd_cluster.adapters.tree import file_entry, folder_entry, link_entry, read_content
 from skd_cluster.core.history import Generation, kept_manifest, parse
 from skd_cluster.core.manifest import Entry
@@ -16,60 +16,58 @@ class Past:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def numbers(self) -> list[int]:
-        """Return the generations, the newest first."""
-        try:
-            return sorted((int(one) for one in os.listdir(self.folder) if one.isdigit()), reverse=True)
-        except FileNotFoundError:
-            return []
+    def pushes(self) -> list[tuple[int, int]]:
+        """Return number and push of each generation, the newest first."""
+        return sorted(pushes_in(self.folder), reverse=True)
 
-    def about(self, number: int) -> dict[str, object]:
+    def about(self, number: int, push: int = 1) -> dict[str, object]:
         """Return what was written down of a generation, nothing of it if that cannot be read. Raises LookupError."""
-        return read_about(self._place(number))
+        return read_about(self._place(number, push))
 
-    def generation(self, number: int) -> Generation:
+    def generation(self, number: int, push: int = 1) -> Generation:
         """Return the facts of a generation. Raises LookupError."""
-        return parse(number, self.about(number))
+        return parse(number, self.about(number, push), push)
 
-    def kept(self, number: int) -> dict[str, Entry]:
+    def kept(self, number: int, push: int = 1) -> dict[str, Entry]:
         """Return what can come back. Raises LookupError, OSError."""
-        generation = self.generation(number)
+        generation = self.generation(number, push)
         found: dict[str, Entry] = {}
-        _walk(str(self._place(number) / "tree"), "", found)
+        _walk(str(self._place(number, push) / "tree"), "", found)
         return kept_manifest(generation, found)
 
-    def read(self, number: int, key: str, at: int, size: int) -> bytes:
-        """Return a part of a kept file. Raises LookupError if it is none."""
-        tree = os.path.realpath(self._place(number) / "tree")
+    def read(self, place: tuple[int, int], key: str, at: int, size: int) -> bytes:
+        """Return a part of a kept file; `place` is one of `pushes`. Raises LookupError if it is none."""
+        number, push = place
+        tree = os.path.realpath(self._place(number, push) / "tree")
         path = within(tree, key)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise LookupError(f"file {key} in generation {number}") from error
+            raise LookupError(f"file {key} in generation {Generation(number, push=push).name}") from error
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise LookupError(f"file {key} in generation {number}")
+                raise LookupError(f"file {key} in generation {Generation(number, push=push).name}")
             return os.pread(descriptor, size, at)
         finally:
             os.close(descriptor)
 
-    def resolve(self, name: str) -> int:
-        """Write down that a conflict is dealt with; return its generation. Raises LookupError, OSError."""
-        for number in self.numbers():
-            about = self.about(number)
+    def resolve(self, name: str) -> tuple[int, int]:
+        """Write down that a conflict is dealt with; return which of `pushes` it is of. Raises LookupError, OSError."""
+        for number, push in self.pushes():
+            about = self.about(number, push)
             conflict = parse(number, about).conflict
             if conflict is not None and conflict.name == name:
                 found = about["conflict"]
                 about["conflict"] = (found if isinstance(found, dict) else {}) | {"resolved": True}
-                write_about(self._place(number), about)
+                write_about(self._place(number, push), about)
                 close_conflict(self.folder, name)
-                return number
+                return number, push
         raise LookupError(f"conflict {name}")
 
-    def _place(self, number: int) -> Path:
-        folder = self.folder / f"{number:010d}"
+    def _place(self, number: int, push: int) -> Path:
+        folder = self.folder / folder_name(number, push)
         if not folder.is_dir():
-            raise LookupError(f"generation {number}")
+            raise LookupError(f"generation {Generation(number, push=push).name}")
         return folder
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skd_cluster.adapters.atomic import overwrite, write_atomic
-from skd_cluster.adapters.history import open_conflicts
+from skd_cluster.adapters.history import open_conflicts, pushes_in
 
 
 def read_epoch(state_dir: Path) -> int:
@@ -26,7 +26,7 @@ def read_standby(state_dir: Path) -> bool:
 def count_history(state_dir: Path) -> int:
     """Return how many generations are kept."""
     try:
-        return sum(1 for one in (state_dir / "history").iterdir() if one.name.isdigit())
+        return len({number for number, _ in pushes_in(state_dir / "history")})
     except OSError:
         return 0
 

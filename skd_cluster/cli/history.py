@@ -22,7 +22,7 @@ from skd_cluster.core.model import ExitCode
 from skd_cluster.core.session import SMALL_FILE, AskKept, Holds, Put, Recall, Refused
 from skd_cluster.core.textdiff import shown
 
-_GENERATION = "its number, NUMBER@NODE if both nodes have one, or the name of a conflict"
+_GENERATION = "its number as listed, NUMBER@NODE if both nodes have one, or the name of a conflict"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,11 +91,11 @@ def _silent(nodes: Nodes, so: str) -> str:
 
 
 def _table(places: Sequence[Place]) -> Iterator[str]:
-    numbers = [one.generation.number for one in places]
+    names = [one.generation.name for one in places]
     rows = [("GENERATION", "TIME", "EPOCH", "KEPT ON", "BEFORE", "CHANGED", "MADE", "DELETED", "")]
     for place in places:
         one = place.generation
-        name = place.label if numbers.count(one.number) > 1 else str(one.number)
+        name = place.label if names.count(one.name) > 1 else one.name
         came = f"{one.came.epoch}.{one.came.generation}"
         counts = (str(len(one.changed)), str(len(one.made)), str(len(one.removed)))
         rows.append((name, _moment(one.at), str(one.epoch), place.keeper.name, came, *counts, _remark(one)))
@@ -143,7 +143,7 @@ def _show(args: argparse.Namespace, nodes: Nodes) -> ExitCode:
         print(json.dumps(_as_json(place) | {"paths": dict(_paths(place.generation, wanted))}, indent=2))
         return ExitCode.OK
     one = place.generation
-    print(f"generation {one.number} of epoch {one.epoch}, kept on {place.keeper.name} since {_moment(one.at)}; "
+    print(f"generation {one.name} of epoch {one.epoch}, kept on {place.keeper.name} since {_moment(one.at)}; "
           f"before it: {one.came.epoch}.{one.came.generation}")  # fmt: skip
     if _remark(one):
         print(_remark(one))
@@ -160,7 +160,7 @@ def _paths(generation: Generation, wanted: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _show_file(args: argparse.Namespace, nodes: Nodes, place: Place, key: str) -> ExitCode:
-    keeper = nodes.of(place.keeper)
+    keeper, one = nodes.of(place.keeper), place.generation
     entry = _kept(keeper, place).get(key)
     if entry is None:
         raise FailedError(f"{place.label} has no {printable(key)} from before: {_why_not(place.generation, key)}")
@@ -168,7 +168,7 @@ def _show_file(args: argparse.Namespace, nodes: Nodes, place: Place, key: str) -
         raise FailedError(f"{printable(key)} was {'a folder' if entry.kind is Kind.FOLDER else 'a link'}, not a file")
     if args.raw:
         for at in range(0, max(entry.size, 1), SMALL_FILE):
-            sys.stdout.buffer.write(keeper.ask(Recall(place.generation.number, key, at), Put).body)
+            sys.stdout.buffer.write(keeper.ask(Recall(one.number, key, at, one.push), Put).body)
         return ExitCode.OK
     lines = None if is_private(key, entry) else shown(_bodies(keeper, place, [key])[0] or b"")
     if args.json:
@@ -191,11 +191,12 @@ def _why_not(generation: Generation, key: str) -> str:
 
 
 def _kept(keeper: Node, place: Place) -> dict[str, Entry]:
-    return unpack_manifest(keeper.ask(AskKept(place.generation.number), Holds).entries)
+    return unpack_manifest(keeper.ask(AskKept(place.generation.number, place.generation.push), Holds).entries)
 
 
 def _bodies(keeper: Node, place: Place, keys: Sequence[str]) -> list[bytes | None]:
-    found = keeper.try_all([Recall(place.generation.number, key) for key in keys], Put)
+    one = place.generation
+    found = keeper.try_all([Recall(one.number, key, push=one.push) for key in keys], Put)
     return [None if isinstance(one, Refused) else one.body for one in found]
 
 
@@ -258,6 +259,7 @@ def _as_json(place: Place) -> dict[str, Any]:
     conflict = one.conflict
     return {
         "generation": one.number,
+        "push": one.push,
         "node": place.keeper.name,
         "time": one.at or None,
         "epoch": one.epoch,

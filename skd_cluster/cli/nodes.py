@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from typing import TypeVar
 
 from skd_cluster.adapters.conversation import Conversation, NoAnswerError
@@ -75,9 +76,10 @@ class Node:
 
     def generations(self) -> list[Place]:
         """Return all that its history has, the newest first."""
-        numbers = self.ask(ListKept(), Generations).numbers
-        told = self.try_all([About(int(number)) for number in numbers], Facts)
-        found: list[Generation] = [parse(one.generation, one.facts) for one in told if isinstance(one, Facts)]
+        kept = self.ask(ListKept(), Generations)
+        pushes = zip_longest(kept.numbers, kept.pushes[: len(kept.numbers)], fillvalue=1)
+        told = self.try_all([About(number, push) for number, push in pushes], Facts)
+        found: list[Generation] = [parse(one.generation, one.facts, one.push) for one in told if isinstance(one, Facts)]
         return [Place(self.keeper, one) for one in found]
 
 

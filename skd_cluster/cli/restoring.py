@@ -13,7 +13,7 @@ from skd_cluster.adapters.clock import monotonic
 from skd_cluster.adapters.control import NotRunning, request
 from skd_cluster.cli.nodes import FailedError, Node, Nodes
 from skd_cluster.core.difference import printable
-from skd_cluster.core.history import Place, RestorePlan, plan_restore, settles, strangers
+from skd_cluster.core.history import Generation, Place, RestorePlan, plan_restore, settles, strangers
 from skd_cluster.core.manifest import Entry, Manifest, pack_manifest, unpack_manifest
 from skd_cluster.core.model import ExitCode, nanos
 from skd_cluster.core.session import (
@@ -84,7 +84,9 @@ def master_of(nodes: Nodes) -> Node:
 
 def kept_of(nodes: Nodes, place: Place) -> dict[str, Entry]:
     """Return what can come back of a generation. Raises FailedError."""
-    return unpack_manifest(nodes.of(place.keeper).ask(AskKept(place.generation.number), Holds).entries)
+    return unpack_manifest(
+        nodes.of(place.keeper).ask(AskKept(place.generation.number, place.generation.push), Holds).entries
+    )
 
 
 def restore(args: argparse.Namespace, nodes: Nodes, place: Place, wanted: Sequence[str]) -> ExitCode:
@@ -118,7 +120,7 @@ def carry_out(nodes: Nodes, target: Node, task: Task, report: Report) -> None:
         target.ask(Open(), Ready)
         for key in task.fetch:
             place = task.sources[key]
-            for piece in _pieces(nodes.of(place.keeper), place.generation.number, key):
+            for piece in _pieces(nodes.of(place.keeper), place.generation, key):
                 target.exchange([piece], 0)
         what = Restore(task.source, pack_manifest(task.entries), list(task.fetch), list(task.delete))
         done = target.ask(what, Confirm)
@@ -127,10 +129,10 @@ def carry_out(nodes: Nodes, target: Node, task: Task, report: Report) -> None:
     report.lines.append(f"{task.words} on {target.name}; {words}")
 
 
-def _pieces(keeper: Node, number: int, key: str) -> Iterator[Put]:
+def _pieces(keeper: Node, generation: Generation, key: str) -> Iterator[Put]:
     at, size = 0, SMALL_FILE
     while size == SMALL_FILE:
-        body = keeper.ask(Recall(number, key, at), Put).body
+        body = keeper.ask(Recall(generation.number, key, at, generation.push), Put).body
         yield Put(key, body, at)
         size = len(body)
         at += size

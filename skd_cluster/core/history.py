@@ -22,7 +22,8 @@ class Generation:
     """One push as its receiver wrote it down; `came` is the version that was there before.
 
     `before` has mode (with the type), owner and group of what was there, `made` what was not. `restored` is not empty if it
-    was no push but a restore: what from. `at` is wall time, 0 if unknown. `digest` is that of the tree afterwards.
+    was no push but a restore: what from. `at` is wall time, 0 if unknown. `digest` is that of the tree afterwards. `push` tells
+    apart what was kept under one number: what somebody changed by hand is put right without a new generation.
     """
 
     number: int
@@ -35,6 +36,12 @@ class Generation:
     conflict: Conflict | None = None
     restored: str = ""
     digest: str = ""
+    push: int = 1
+
+    @property
+    def name(self) -> str:
+        """What people call it: `41`, and `41-2` for the second push of that generation."""
+        return str(self.number) if self.push == 1 else f"{self.number}-{self.push}"
 
     @property
     def version(self) -> DataVersion:
@@ -61,10 +68,10 @@ class Generation:
         return key in self.before and stat.S_ISDIR(self.before[key][0])
 
 
-def parse(number: int, found: Any) -> Generation:
+def parse(number: int, found: Any, push: int = 1) -> Generation:
     """Read an `about.json`. Never raises: what is not as it should be is left out."""
     if not isinstance(found, dict):
-        return Generation(number)
+        return Generation(number, push=push)
     came = found.get("from")
     version = DataVersion(*map(_whole, came)) if isinstance(came, list) and len(came) == 2 else DataVersion()
     before = found.get("before")
@@ -79,6 +86,7 @@ def parse(number: int, found: Any) -> Generation:
         parse_conflict(found.get("conflict")),
         str(found.get("restored") or ""),
         str(found.get("digest") or ""),
+        push,
     )
 
 
@@ -97,6 +105,16 @@ def _keys(found: Any) -> tuple[str, ...]:
 def _attributes(found: Any) -> tuple[int, int, int]:
     mode, uid, gid = (*map(_whole, found), 0, 0, 0)[:3] if isinstance(found, list) else (0, 0, 0)
     return mode, uid, gid
+
+
+def same_push(earlier: Generation, version: DataVersion, held: DataVersion) -> bool:
+    """Return whether a push of `version` onto `held` is another try of an earlier one, whose history it then adds to.
+
+    One that came to its end is over: what a later one of the same generation replaces was changed since, and is news. So it
+    is if the conflict of the earlier one was dealt with.
+    """
+    over = bool(earlier.restored) or (earlier.conflict is not None and earlier.conflict.resolved)
+    return not over and (earlier.version, earlier.came) == (version, held)
 
 
 def merged(old: Any, new: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +163,7 @@ class Place:
     @property
     def label(self) -> str:
         """What names it among those of both nodes."""
-        return f"{self.generation.number}@{self.keeper.name}"
+        return f"{self.generation.name}@{self.keeper.name}"
 
 
 class ChoiceError(LookupError):
@@ -157,16 +175,14 @@ class AbsentError(ChoiceError):
 
 
 def choose(wanted: str, places: Sequence[Place]) -> Place:
-    """Return the generation that is meant by `41`, `3.41`, `41@lb2` or a conflict's name. Raises ChoiceError."""
+    """Return the generation that is meant by `41`, `41-2`, `3.41`, `41@lb2` or a conflict's name. Raises ChoiceError."""
     found = [one for one in places if _meant(wanted, one)]
     if len(found) == 1:
         return found[0]
     if not found:
         raise AbsentError(f"no generation or conflict {wanted}: skd-cluster history list shows which there are")
     names = {one.keeper.name for one in found}
-    labels = [
-        one.label if len(names) == len(found) else f"{one.generation.number}@{one.keeper.address}" for one in found
-    ]
+    labels = [one.label if len(names) == len(found) else f"{one.generation.name}@{one.keeper.address}" for one in found]
     raise ChoiceError(f"{wanted} is there {len(found)} times: say {' or '.join(labels)}")
 
 
@@ -177,7 +193,7 @@ def _meant(wanted: str, place: Place) -> bool:
     number, _, keeper = wanted.partition("@")
     if keeper and keeper not in (place.keeper.name, place.keeper.address):
         return False
-    return number in (str(generation.number), f"{generation.epoch}.{generation.number}")
+    return number in (generation.name, f"{generation.epoch}.{generation.name}")
 
 
 # --- what comes back ---------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Rewind:
             return []
         return sorted(
             (one for one in self.places if one.keeper == newest.keeper and came < one.generation.version <= version),
-            key=lambda one: one.generation.version,
+            key=lambda one: (one.generation.version, one.generation.push),
             reverse=True,
         )
 

@@ -212,9 +212,10 @@ class ListKept:
 
 @dataclass(frozen=True, slots=True)
 class Generations:
-    """Their numbers."""
+    """Their numbers; `pushes`, in the same order, tell apart those with one number, see `core.history.Generation`."""
 
     numbers: list[int]
+    pushes: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,7 @@ class About:
     """To either node: say what you know of a generation."""
 
     generation: int
+    push: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,7 @@ class Facts:
 
     generation: int
     facts: dict[str, Any]
+    push: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,7 @@ class AskKept:
     """To either node: say which paths you kept of a generation, as a manifest."""
 
     generation: int
+    push: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +250,7 @@ class Recall:
     generation: int
     key: str
     at: int = 0
+    push: int = 1
 
 
 @dataclass(frozen=True, slots=True)

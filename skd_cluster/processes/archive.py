@@ -63,17 +63,20 @@ class Archive:
             case Get():
                 return Put(question.key, self._content(question.key))
             case ListKept():
-                return Generations(self._past.numbers())
+                pushes = self._past.pushes()
+                return Generations([number for number, _ in pushes], [push for _, push in pushes])
             case About():
-                return Facts(question.generation, self._past.about(question.generation))
+                number, push = question.generation, question.push
+                return Facts(number, self._past.about(number, push), push)
             case AskKept():
-                return Holds(pack_manifest(self._past.kept(question.generation)))
+                return Holds(pack_manifest(self._past.kept(question.generation, question.push)))
             case Recall():
-                body = self._past.read(question.generation, question.key, max(0, question.at), SMALL_FILE)
+                place = (question.generation, question.push)
+                body = self._past.read(place, question.key, max(0, question.at), SMALL_FILE)
                 return Put(question.key, body, question.at)
             case Resolve():
-                number = self._past.resolve(question.name)
-                return Facts(number, self._past.about(number))
+                number, push = self._past.resolve(question.name)
+                return Facts(number, self._past.about(number, push), push)
             case AskFlights():
                 asked = wall()
                 return Flights([facts(one) for one in flight.read(self._state_dir)], asked, wall())

@@ -1,15 +1,17 @@
 """The receiver's memory of what both nodes last held: what a push replaces of this node's own is named before it goes."""
 
+import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from skd_cluster.adapters.agreed import Agreed
-from skd_cluster.adapters.history import Kept
+from skd_cluster.adapters.history import Kept, Replaced
 from skd_cluster.adapters.tree import ChangingError, Tree
 from skd_cluster.config.schema import Config
 from skd_cluster.core.conflict import Conflict, ConflictKind, conflict_name, joined, own_changes
-from skd_cluster.core.manifest import Entry, Manifest
+from skd_cluster.core.manifest import Entry, Kind, Manifest
 from skd_cluster.core.model import DataState, DataVersion
 
 
@@ -23,11 +25,21 @@ class OwnChanges:
 
     def keep(self, held: DataState, entries: Mapping[str, Entry], delete: Iterable[str], kept: Kept) -> Conflict | None:
         """Find what only this node has and the push replaces, write its name down, and tell. Raises OSError."""
-        found = joined(kept.conflict(), self._found(held, entries, tuple(delete)))
+        found = self._found(held, entries, tuple(delete))
+        if found is not None:
+            found = replace(found, name=kept.free(found.name))
+        found = joined(kept.conflict(), found)
         if found is not None:
             kept.wait(found.name)
             self._tell(found)
         return found
+
+    def replaced(self, entries: Mapping[str, Entry], delete: Iterable[str]) -> Iterator[Replaced]:
+        """Yield what is here and will not stay as it is. Raises OSError."""
+        for key in sorted({*entries, *delete}):
+            wanted, path = entries.get(key), self._tree.path(key)
+            if self._current(key) != wanted and os.path.lexists(path):
+                yield Replaced(key, path, wanted is not None and wanted.kind is not Kind.FOLDER)
 
     def follow(
         self,

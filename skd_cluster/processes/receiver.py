@@ -4,6 +4,7 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,9 @@ from skd_cluster.processes.restorer import Restorer
 _READ = 1 << 18
 _IDLE = nanos(600)
 """After so long without a word, and two of the master's comparisons, the master is taken for gone."""
+
+_TOLD = 1000
+"""Conflicts that the master is told of, the oldest: its report of them to its service has to fit into one message."""
 
 
 class Receiver:
@@ -262,7 +266,7 @@ class Receiver:
         if not entries and not delete:
             return []
         version = wanted.version
-        kept = self._history.generation(version.generation)
+        kept = self._history.push(version, held.version, partial(self._own.replaced, entries, delete))
         conflict = self._own.keep(held, entries, delete, kept)
         about = {"epoch": version.epoch, "generation": version.generation, "at": wall(), "digest": wanted.digest}
         facts: dict[str, Any] = about | {"from": [held.version.epoch, held.version.generation]}
@@ -287,7 +291,7 @@ class Receiver:
         self._done = {"verb": "applied"} | facts | {"files": done.files, "bytes": done.size, "seconds": took}
 
     def _conflicts(self) -> list[str]:
-        return list(open_conflicts(self._history.folder))
+        return list(open_conflicts(self._history.folder))[:_TOLD]
 
     def _tell_conflict(self, conflict: Conflict) -> None:
         self._log.line(conflict.text)

@@ -43,7 +43,7 @@ class Restorer:
                 self.admit()  # again: the role may have changed while the contents came
                 held = read_state(self._state_dir).version
                 # The number this change will have; above all that is kept, two generations must not mix.
-                number = max([held.generation, *Past(history.folder).numbers()[:1]]) + 1
+                number = max([held.generation, *(one for one, _ in Past(history.folder).pushes()[:1])]) + 1
                 kept = history.generation(number)
                 about = {"epoch": fence.epoch, "generation": number, "at": wall(), "restored": message.source}
                 facts = about | {"from": [held.epoch, held.generation]}

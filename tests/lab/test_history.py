@@ -335,6 +335,70 @@ def test_what_was_typed_on_a_backup_is_resolved_by_hand(pair, lb1: Node, lb2: No
     assert "is no conflict" in skd(lb2, "history", "resolve", str(number + 1), code=1)
 
 
+def drift(master: Node, backup: Node, name: str, text: str) -> list[str]:
+    """Type something on the backup, have it put right; return all conflicts that wait then."""
+    before = [one["name"] for one in backup.status()["conflicts"]]
+    place(backup, name).write_text(text)
+    master.run(["skd-cluster", "sync"])
+
+    def found() -> list[str]:
+        names = [one["name"] for one in backup.status()["conflicts"]]
+        return names if len(names) > len(before) else []
+
+    names = eventually(found, within=10, what=f"{name} on {backup.name} is a conflict, beside {before}")
+    eventually(lambda: skd_equal(master), within=10, what="both are equal again")
+    return sorted(names)
+
+
+def skd_equal(node: Node) -> bool:
+    return node.run(["skd-cluster", "diff"], check=False).returncode == 0
+
+
+def test_a_file_typed_on_the_backup_twice_before_the_next_generation_is_kept_twice(pair, lb1: Node, lb2: Node):
+    """Right after the master's own change of the same file: its place in the history is taken before the first of them."""
+    old = place(lb1, FARM).read_text()
+    number = edit(lb1, lb2, FARM, "the master's\n")
+    (first,) = drift(lb1, lb2, FARM, "by hand\n")
+    names = drift(lb1, lb2, FARM, "by hand, and again\n")
+    assert names[0] == first
+    assert len(names) == 2
+    second = names[1]
+    assert lb2.status()["generation"] == number  # nothing was changed on the master
+    for node in (lb1, lb2):
+        assert skd(node, "history", "show", str(number), FARM) == old
+        assert (
+            skd(node, "history", "show", first, FARM)
+            == skd(node, "history", "show", f"{number}-2", FARM)
+            == "by hand\n"
+        )
+        assert skd(node, "history", "show", second, FARM) == "by hand, and again\n"
+        rows = [line.split() for line in skd(node, "history").splitlines()[1:4]]
+        assert [row[0] for row in rows] == [f"{number}-3", f"{number}-2", str(number)]
+        assert [row[-7] for row in rows[:2]] == ["0", "0"]
+        assert "-by hand, and again\n+the master's\n" in skd(node, "history", "diff", second)
+    said = skd(lb2, "history", "restore", second)
+    assert said.endswith(f"both nodes have it\nthe conflict {second} is resolved\n")
+    assert [place(node, FARM).read_text() for node in (lb1, lb2)] == ["by hand, and again\n"] * 2
+    assert [one["name"] for one in lb2.status()["conflicts"]] == [first]
+    said = skd(lb1, "history", "restore", first)
+    assert said.endswith(f"both nodes have it\nthe conflict {first} is resolved\n")
+    assert [place(node, FARM).read_text() for node in (lb1, lb2)] == ["by hand\n"] * 2
+    assert "restored" in skd(lb2, "history", "restore", "--to", str(number))
+    assert [place(node, FARM).read_text() for node in (lb1, lb2)] == ["the master's\n"] * 2
+
+
+def test_a_file_made_on_the_backup_twice_is_kept_each_time_it_goes(pair, lb1: Node, lb2: Node):
+    (first,) = drift(lb1, lb2, "made.html", "once\n")
+    _, second = drift(lb1, lb2, "made.html", "twice\n")
+    assert not place(lb2, "made.html").exists()
+    for node in (lb1, lb2):
+        assert skd(node, "history", "show", first, "made.html") == "once\n"
+        assert skd(node, "history", "show", second, "made.html") == "twice\n"
+    assert "deleted  config/made.html\n" in skd(lb1, "history", "show", second)
+    skd(lb1, "history", "restore", first)
+    assert [place(node, "made.html").read_text() for node in (lb1, lb2)] == ["once\n"] * 2
+
+
 def test_without_a_master_nothing_is_restored_and_with_the_peer_gone_it_is_said(pair, lab: Lab, lb1: Node, lb2: Node):
     number = edit(lb1, lb2, FARM, "changed\n")
     lb1.run(["skd-cluster", "failover"])

@@ -13,6 +13,7 @@ from skd_cluster.core.history import (
     merged,
     parse,
     plan_restore,
+    same_push,
     settles,
     strangers,
     within,
@@ -142,6 +143,32 @@ def test_nodes_of_the_same_name_are_told_apart_by_their_addresses():
 def test_what_is_not_there_is_said_so(wanted):
     with pytest.raises(ChoiceError, match="skd-cluster history list"):
         choose(wanted, PLACES)
+
+
+def test_a_generation_that_was_pushed_again_is_told_apart_by_a_number_more():
+    places = [
+        Place(LB2, Generation(42, 3, push=2)),
+        Place(LB2, Generation(42, 3)),
+        Place(LB1, Generation(42, 2, push=2)),
+    ]
+    assert choose("42", places) == places[1]
+    assert choose("42-2@lb2", places) == choose("3.42-2", places) == places[0]
+    with pytest.raises(ChoiceError, match="42-2 is there 2 times: say 42-2@lb2 or 42-2@lb1"):
+        choose("42-2", places)
+    with pytest.raises(ChoiceError, match="no generation"):
+        choose("42-1", places)
+
+
+def test_which_push_is_another_try_of_an_earlier_one():
+    version, held = DataVersion(3, 41), DataVersion(3, 40)
+    facts = about(epoch=3, **{"from": [3, 40]})
+    assert same_push(parse(41, facts), version, held)
+    assert not same_push(parse(41, facts), version, version)  # that one came to its end
+    assert not same_push(parse(41, facts), DataVersion(4, 41), held)
+    assert not same_push(parse(41, facts | {"restored": "40@lb1"}), version, held)
+    waits = {"name": "x", "kind": "drift", "keys": [], "resolved": False}
+    assert same_push(parse(41, facts | {"conflict": waits}), version, held)
+    assert not same_push(parse(41, facts | {"conflict": waits | {"resolved": True}}), version, held)
 
 
 # --- what comes back ---------------------------------------------------------------------

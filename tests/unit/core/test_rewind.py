@@ -63,6 +63,11 @@ def test_only_a_push_of_another_version_leads_back():
     assert labels(pushes(places)) == ["43@lb2", "42@lb2"]
 
 
+def test_of_two_tries_that_are_kept_apart_the_second_is_undone_first():
+    places = [pushed("4.41", "4.40"), pushed("4.41", "4.40", push=2)]
+    assert labels(Rewind(places, {}, named("4.41")).steps()) == ["41-2@lb2", "41@lb2"]
+
+
 NAMED = own(ConflictKind.SPLIT, "config/a")
 PLACES = [
     *(pushed("4.43", "3.41", keeper=LB1, conflict=NAMED), pushed("3.41", "3.39")),

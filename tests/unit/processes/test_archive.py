@@ -149,7 +149,7 @@ def test_generations_and_what_is_known_of_them(side):
     side.keep(12)
     (side.history / "0000000012" / "about.json").write_text("{broken")
     (side.history / "lost+found").mkdir()
-    assert side.ask(ListKept()) == Generations([12, 7])
+    assert side.ask(ListKept()) == Generations([12, 7], [1, 1])
     found = side.ask(About(7))
     assert (parse(7, found.facts).changed, parse(7, found.facts).made) == (("config/a",), ("config/b",))
     assert side.ask(About(12)) == Facts(12, {})
@@ -229,7 +229,7 @@ def test_what_is_restored_and_what_that_replaced(side):
 def test_a_restore_has_a_number_above_all_that_is_kept(side):
     side.keep(30)
     give(side)
-    assert side.ask(ListKept()) == Generations([31, 30])
+    assert side.ask(ListKept()) == Generations([31, 30], [1, 1])
 
 
 def test_a_private_key_has_its_mode_from_the_first_moment(side):

@@ -1,5 +1,6 @@
 """The receiving side: whom it lets in, what it answers, what it records. Real folders, the service's word from the test."""
 
+import errno
 import json
 import os
 import socket
@@ -11,10 +12,11 @@ import pytest
 import skd_cluster
 from skd_cluster.adapters.datastate import read_state, tree_lock, write_state
 from skd_cluster.adapters.fence import Fence, ServiceDownError
-from skd_cluster.adapters.history import History, close_conflict
+from skd_cluster.adapters.history import History, Kept, close_conflict
+from skd_cluster.adapters.past import Past
 from skd_cluster.adapters.tree import Tree, read_file
 from skd_cluster.config.load import load
-from skd_cluster.core.manifest import compare, digest, pack_manifest, unpack_manifest
+from skd_cluster.core.manifest import Kind, compare, digest, pack_manifest, unpack_manifest
 from skd_cluster.core.model import DataState, DataVersion, ExitCode, Role, nanos
 from skd_cluster.core.session import (
     PROTOCOL,
@@ -29,6 +31,7 @@ from skd_cluster.core.session import (
     Ready,
     Refusal,
     Refused,
+    Resolve,
     encode,
     packs,
 )
@@ -264,26 +267,37 @@ def test_names_that_a_killed_session_left_are_removed_also_beside_single_files(s
     assert [one for one in left if one.exists()] == []
 
 
-def test_the_history_tells_the_whole_of_a_push_that_took_two_attempts(side, tmp_path):
+def test_the_history_tells_the_whole_of_a_push_that_took_two_attempts(side, tmp_path, monkeypatch):
     """The first one dies after it has begun: what it did is not found any more by the second."""
     (tmp_path / "ours" / "b").write_text("made")
     (tmp_path / "ours" / "z").mkdir()
     (tmp_path / "config" / "old").mkdir()
     (tmp_path / "config" / "old" / "x").write_text("deleted")
     (tmp_path / "config" / "z").write_text("a file where a folder belongs")
-    (tmp_path / "state" / "history" / "0000000001" / "tree" / "config").mkdir(parents=True)
-    in_the_way = tmp_path / "state" / "history" / "0000000001" / "tree" / "config" / "old"
-    in_the_way.write_text("")  # so that keeping old/x fails
+    fails_to_keep(monkeypatch, "config/old/x")
     answer = side.push()
     assert isinstance(answer, Refused)
     assert (tmp_path / "config" / "b").exists()
-    in_the_way.unlink()
+    monkeypatch.undo()
     assert isinstance(side.push(), Confirm)
+    assert [one.name for one in (tmp_path / "state" / "history").iterdir()] == ["0000000001"]
     about = json.loads((tmp_path / "state" / "history" / "0000000001" / "about.json").read_text())
     assert about["made"] == ["config/b"]
     assert {"config/a", "config/z", "config/old", "config/old/x"} <= about["before"].keys()
     assert stat.S_ISREG(about["before"]["config/z"][0])
     assert set(about["deleted"]) == {"config/old", "config/old/x"}
+
+
+def fails_to_keep(monkeypatch, key):
+    """Have the next pushes end in their middle, when this would be replaced."""
+    link = Kept.link
+
+    def full(self, kept, path):
+        if kept == key:
+            raise OSError(errno.ENOSPC, "full", path)
+        link(self, kept, path)
+
+    monkeypatch.setattr(Kept, "link", full)
 
 
 # ---- changes of this node's own
@@ -329,6 +343,102 @@ def test_what_was_changed_here_by_hand_gives_way_and_is_kept_under_a_name(side):
     assert f"conflict {name}: 1 of this node's own changes, made by hand on a backup" in text
     assert text in (side.folder / "log").read_text()
     assert side.receiver.answer(Hello(PROTOCOL, "3.0.0", 5)).conflicts == [name]
+
+
+def kept(side, key="config/a"):
+    """Return what the history has of a file, by the name of each push, as people would get it."""
+    past = Past(side.folder / "state" / "history")
+    found = {}
+    for push in sorted(past.pushes()):
+        if key in past.kept(*push):
+            found[past.generation(*push).name] = past.read(push, key, 0, 100).decode()
+    return found
+
+
+def test_what_is_changed_by_hand_again_and_again_before_the_next_generation_is_kept_each_time(side):
+    side.push()
+    names = set()
+    for text in ("by hand", "and again", "and once more"):
+        own(side, text)
+        names |= set(side.push().conflicts)
+        assert (side.folder / "config" / "a").read_text() == "new"
+    assert kept(side) == {"1": "old", "1-2": "by hand", "1-3": "and again", "1-4": "and once more"}
+    assert len(names) == 3  # within one second
+
+
+def test_a_file_that_the_generation_itself_had_made_is_kept_as_well(side):
+    (side.folder / "ours" / "made").write_text("the master's")
+    side.push()
+    own(side, "by hand", "made")
+    side.push()
+    own(side, "and again", "made")
+    side.push()
+    assert kept(side, "config/made") == {"1-2": "by hand", "1-3": "and again"}
+
+
+def test_what_is_made_deleted_or_of_another_kind_and_back(side):
+    side.push()
+    place = side.folder / "config" / "x"
+    for text in ("once", "twice"):
+        own(side, text, "x")
+        side.push()
+        assert not place.exists()
+    place.mkdir()
+    own(side, "in a folder", "x/y")
+    side.push()
+    (side.folder / "config" / "a").unlink()
+    (side.folder / "config" / "a").symlink_to("elsewhere")
+    side.push()
+    (side.folder / "config" / "a").unlink()
+    (side.folder / "config" / "a").mkdir()
+    own(side, "in a folder", "a/y")
+    side.push()
+    assert list(kept(side, "config/x/y").values()) == list(kept(side, "config/a/y").values()) == ["in a folder"]
+    past = Past(side.folder / "state" / "history")
+    found = [past.kept(*push).get("config/a") for push in sorted(past.pushes())]
+    assert [one.content for one in found if one is not None and one.kind is Kind.LINK] == ["elsewhere"]
+    found = [past.kept(*push).get("config/x") for push in sorted(past.pushes())]
+    assert [one.size for one in found if one is not None and one.kind is Kind.FILE] == [len("once"), len("twice")]
+
+
+def test_the_same_change_again_is_kept_once_and_so_are_changes_of_two_files(side):
+    (side.folder / "ours" / "b").write_text("b")
+    side.push()
+    for _ in range(3):
+        own(side, "the agent's")
+        (name,) = side.push().conflicts
+    own(side, "by hand", "b")
+    assert side.push().conflicts == [name]
+    assert kept(side) == {"1": "old", "1-2": "the agent's"}
+    assert kept(side, "config/b") == {"1-2": "by hand"}
+
+
+def test_the_same_change_after_it_was_dealt_with_is_news(side):
+    side.push()
+    own(side, "by hand")
+    (first,) = side.push().conflicts
+    side.receiver.answer(Resolve(first))
+    own(side, "by hand")
+    (second,) = side.push().conflicts
+    past = Past(side.folder / "state" / "history")
+    assert past.generation(1, 2).conflict.resolved
+    assert not past.generation(1, 3).conflict.resolved
+    assert past.generation(1, 3).conflict.name == second
+
+
+def test_what_is_changed_between_two_tries_of_a_push_is_kept_beside_the_first(side, monkeypatch):
+    (side.folder / "ours" / "b").write_text("b")
+    side.push()
+    for name in ("a", "b"):
+        (side.folder / "ours" / name).write_text("newer")
+    fails_to_keep(monkeypatch, "config/b")
+    assert isinstance(side.push(generation=2), Refused)
+    own(side, "by hand")
+    assert isinstance(side.push(generation=2), Refused)
+    monkeypatch.undo()
+    assert isinstance(side.push(generation=2), Confirm)
+    assert kept(side) == {"1": "old", "2": "new", "2-2": "by hand"}
+    assert list(kept(side, "config/b").values()) == ["b"]
 
 
 def test_it_is_told_before_anything_is_replaced(side):

@@ -18,7 +18,7 @@ from skd_cluster.adapters.past import Past
 from skd_cluster.adapters.tree import Tree, read_file
 from skd_cluster.config.load import load
 from skd_cluster.core.history import ChoiceError, Keeper, Place
-from skd_cluster.core.manifest import Plan, compare, digest, pack_manifest, unpack_manifest
+from skd_cluster.core.manifest import Entry, Kind, Plan, compare, digest, pack_manifest, unpack_manifest
 from skd_cluster.core.model import DataState, DataVersion, Role
 from skd_cluster.core.rewind import Rewind, pushes
 from skd_cluster.core.session import Ask, Begin, Commit, Confirm, Put, Refused
@@ -32,7 +32,7 @@ edits = st.lists(
     ),
     max_size=4,
 )
-turns = st.tuples(edits, st.sampled_from(("push", "push", "push", "skip", "fail", "swap", "drift", "again")))
+turns = st.tuples(edits, st.sampled_from(("push", "push", "push", "skip", "fail", "swap", "drift", "again", "by hand")))
 
 
 def edit(root: Path, name: str, kind: str, content: str) -> None:
@@ -80,7 +80,7 @@ class Node:
         self.receiver = Receiver(self.config, lambda: Fence(Role.BACKUP, 0), lambda _facts: None)
 
     def places(self) -> list[Place]:
-        return [Place(self.keeper, self.past.generation(number)) for number in self.past.numbers()]
+        return [Place(self.keeper, self.past.generation(*push)) for push in self.past.pushes()]
 
 
 @dataclass
@@ -119,6 +119,7 @@ class Couple:
             Commit(self.version.epoch, self.version.epoch, self.version.generation, digest(ours), *facts)
         )
         self.backup.receiver.settle()
+        self.nothing_is_lost(theirs)
         self.failed = isinstance(answer, Refused)
         if self.failed:
             assert fails, answer
@@ -127,16 +128,26 @@ class Couple:
         write_state(self.master.config.state_dir, DataState(self.version, digest(ours), self.version))
         self.held[self.version] = dict(ours)
 
+    def nothing_is_lost(self, theirs: dict[str, Entry]) -> None:
+        """Whatever the backup had is there still, or in its history, to be had by name."""
+        now = unpack_manifest(self.backup.receiver.answer(Ask()).entries)
+        kept = [self.backup.past.kept(*push) for push in self.backup.past.pushes()]
+        for key, entry in theirs.items():
+            places = [one[key] for one in (now, *kept) if key in one]
+            assert entry.kind is Kind.FOLDER or (entry.kind, entry.content) in {
+                (one.kind, one.content) for one in places
+            }, key
+
     def turn(self, changes: list[tuple[str, str, str]], how: str) -> None:
         if how == "swap":
             self.murky |= not self.shared
             self.master, self.backup = self.backup, self.master
             self.version = DataVersion(self.version.epoch + 1, self.version.generation)
         for change in changes if how != "again" else ():
-            edit(self.backup.root if how == "drift" else self.master.root, *change)
-        if how == "drift":
+            edit(self.backup.root if how in ("drift", "by hand") else self.master.root, *change)
+        if how == "drift" or (how == "by hand" and not self.shared):
             self.murky |= bool(changes)
-        if how != "again":
+        if how not in ("again", "by hand"):
             self.note()
         if how != "skip":
             self.push(fails=how == "fail")
@@ -150,7 +161,9 @@ class Couple:
         rewind = Rewind(pushes(self.places()), dict(now), read_state(self.master.config.state_dir).version)
         while rewind.version > version:
             pasts = {node.keeper: node.past for node in (self.master, self.backup)}
-            rewind.undo([(one, pasts[one.keeper].kept(one.generation.number)) for one in rewind.steps()])
+            rewind.undo(
+                [(one, pasts[one.keeper].kept(one.generation.number, one.generation.push)) for one in rewind.steps()]
+            )
         return rewind
 
 
@@ -167,6 +180,9 @@ def folder() -> Iterator[Path]:
 @example([([("d/a", "file", "one")], "push"), ([("d", "file", "two")], "push"), ([("d/b", "file", "")], "swap")])
 @example([([("a", "file", "one")], "push"), ([], "push"), ([("a", "gone", "")], "push")])
 @example([([("a", "file", "one")], "push"), ([("a", "file", "two")], "drift"), ([("a", "gone", "")], "push")])
+@example([([("a", "file", "one")], "push"), ([("a", "file", "two")], "by hand"), ([("a", "file", "")], "by hand")])
+@example([([("a", "file", "one")], "by hand"), ([("a", "folder", "")], "by hand"), ([("a", "link", "")], "by hand")])
+@example([([("a", "file", "one")], "push"), ([("a", "file", "two")], "fail"), ([("a", "file", "")], "by hand")])
 def test_the_tree_of_each_version_comes_back_to_the_last_bit(folder: Path, plan: list) -> None:
     for one in os.listdir(folder):
         shutil.rmtree(folder / one)
