@@ -32,7 +32,7 @@ class Ear:
 
     def frames(self) -> list[bytes]:
         """Return the frames so far."""
-        return [frame.data for frame in frames.read(self._file)]
+        return [frame.data for frame in frames.read(self._file, growing=True)]
 
     def mark(self) -> int:
         """Return this instant, for `since`."""
