@@ -223,8 +223,9 @@ def test_three_addresses(pair: Mixed) -> None:
     three = tuple(f"10.77.0.{last}/24" for last in (100, 101, 102))
     theirs = Keepalived(pair.theirs, interval="0.1", more=NO_PREEMPT, addresses=three)
     with pair.beside(theirs, cluster_ip=" ".join(three)):
+        mark = pair.ear.mark()
         both_ways(pair)
-        heard = pair.ear.wait_adverts(pair.ours.address, 1)[-1]
+        heard = pair.ear.wait_adverts(pair.ours.address, 1, mark)[-1]
         assert heard["addresses"] == ["10.77.0.100", "10.77.0.101", "10.77.0.102"]
         assert all(pair.ours.holds(one.partition("/")[0]) for one in three)
 
