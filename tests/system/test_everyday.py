@@ -133,3 +133,21 @@ class TestConfiguration:
             assert pair.lb2.run("systemctl --failed --no-legend").stdout == ""
         finally:
             conf.write_text(good)
+
+
+class TestTransports:
+    def test_carp_and_vrrp_are_spoken_from_within_the_unit_s_sandbox(self, pair: Appliances) -> None:
+        for transport in ("carp", "vrrp", "udp"):
+            for node in (pair.lb2, pair.lb1):
+                node.run(["skd-cluster", "migrate", "--to", transport])
+                node.run("systemctl restart skudonet-ce-cluster")
+                both = lambda: all(one.status()["peer"]["heard"] for one in pair.nodes)  # noqa: E731
+                eventually(both, within=15, what=f"{node.name} is back, configured for {transport}")
+                eventually(lambda: sorted(pair.roles()) == ["backup", "master"], within=15, what="one is master")
+            spoken = {"configured": transport, "speaks": transport}
+            eventually(
+                lambda spoken=spoken: [one.status()["transport"] for one in pair.nodes] == [spoken] * 2, within=15
+            )
+            assert all(one.status()["faults"] == [] for one in pair.nodes)
+            (master,) = (one for one in pair.nodes if one.role() == "master")
+            assert floating_on(master) == list(FLOATING)
