@@ -188,6 +188,23 @@ def test_one_fault_is_one_finding_with_its_remedy(changes: dict[str, Any], item:
     assert words in f"{told[0].evidence} {told[0].remedy}"
 
 
+@pytest.mark.parametrize(
+    ("alive", "role", "state", "words"),
+    [
+        (True, "backup", State.OK, "192.0.2.1 is heard, speaks carp, and no native packets"),
+        (False, "master", State.NOT_APPLICABLE, "a backup that speaks carp is silent"),
+        (False, "backup", State.PROBLEM, "nothing of 192.0.2.1 is heard, neither carp nor native packets"),
+    ],
+)
+def test_what_is_heard_in_a_standard(alive: bool, role: str, state: State, words: str) -> None:
+    standard = STATUS | {"transport": {"speaks": "carp"}, "peer": {"alive": alive}, "role": role}
+    told = diagnose(RULES, healthy(), healthy(2, status=standard))
+    (heartbeat,) = (one for one in told if (one.item, one.node) == ("heartbeat", "lb2"))
+    assert heartbeat.state is state
+    assert heartbeat.evidence.startswith(words)
+    assert bool(heartbeat.remedy) is (state is State.PROBLEM)
+
+
 def test_every_rule_has_a_fault_in_this_test() -> None:
     covered = {item for _, item, _, _ in ONE_FAULT} | {"replication"}
     assert covered == {rule.name for rule in RULES}

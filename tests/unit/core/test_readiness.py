@@ -68,6 +68,24 @@ def test_backup_judges_itself() -> None:
     assert obstacles(snapshot, now) == ["192.0.2.2 is not heard"]
 
 
+def test_a_standard_leaves_unknown_whether_its_backup_could_take_over() -> None:
+    snapshot, now = seen()
+    assert snapshot.elector is not None
+    snapshot = replace(snapshot, elector=replace(snapshot.elector, transport="carp", speaks="carp"))
+    assert snapshot.elector is not None
+    snapshot.elector.peer.update(alive=False)
+    assert obstacles(snapshot, now) == ["not known: a backup that speaks carp is silent"]
+    snapshot.elector.peer.update(alive=True, native=True)
+    assert obstacles(snapshot, now) == []
+
+
+def test_a_standard_s_backup_does_not_know_whether_it_has_the_newest_configuration() -> None:
+    snapshot, now = seen(Role.BACKUP)
+    assert snapshot.elector is not None
+    snapshot = replace(snapshot, elector=replace(snapshot.elector, transport="vrrp", speaks="vrrp"))
+    assert obstacles(snapshot, now) == ["not known: vrrp does not say whether lb1 has the newest configuration"]
+
+
 def test_how_long_the_last_takeover_took_is_kept_by_reason() -> None:
     snapshot, now = seen()
     for reason, silent in (("peer_silent", 300_000_000), ("peer_resigned", 0), ("peer_silent", 320_000_000)):

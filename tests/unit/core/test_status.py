@@ -76,6 +76,21 @@ def test_problems_of_a_master_with_its_peer(changes, words):
     assert problems(snapshot, now) == [words]
 
 
+def test_what_a_standard_does_not_say_is_no_problem_but_for_a_master():
+    snapshot, now = seen(Role.MASTER)
+    snapshot = replace(snapshot, elector=replace(snapshot.elector, transport="carp", speaks="carp"))
+    assert status(snapshot, now, 0)["transport"] == {"configured": "carp", "speaks": "carp"}
+    snapshot.elector.peer.update(alive=True, hears_us=False)
+    assert problems(snapshot, now) == []
+    snapshot.elector.peer.update(alive=False)
+    unknown = "whether 192.0.2.2 could take over is not known: a backup that speaks carp is silent"
+    assert problems(snapshot, now) == [unknown]
+    backup = replace(snapshot, elector=replace(snapshot.elector, role=int(Role.BACKUP)))
+    assert problems(backup, now) == ["the peer 192.0.2.2 is not heard (2 packets since the start had another key)"]
+    snapshot.elector.peer.update(native=True, alive=True, hears_us=True)
+    assert problems(snapshot, now) == []
+
+
 def test_a_crash_is_a_trouble_for_an_hour():
     _, now = seen()
     once = {"crashes": 1, "crashed_at": Nanos(now - nanos(130))}
