@@ -188,6 +188,16 @@ def test_one_fault_is_one_finding_with_its_remedy(changes: dict[str, Any], item:
     assert words in f"{told[0].evidence} {told[0].remedy}"
 
 
+def test_two_masters_are_advised_to_take_one_out_and_never_to_delete_an_address() -> None:
+    one = healthy()
+    second = healthy(2, addresses=[*healthy(2).addresses, [*VIP, True]], status=STATUS | {"role": "master"})
+    told = diagnose(RULES, one, second)
+    (address,) = (found for found in told if found.item == "floating-addresses")
+    assert (address.node, address.state) == ("lb2", State.PROBLEM)
+    assert address.evidence == "192.0.2.10 is on both nodes, since both are master"
+    assert address.remedy == "skd-cluster standby"
+
+
 @pytest.mark.parametrize(
     ("alive", "role", "state", "words"),
     [
@@ -196,7 +206,7 @@ def test_one_fault_is_one_finding_with_its_remedy(changes: dict[str, Any], item:
         (False, "backup", State.PROBLEM, "nothing of 192.0.2.1 is heard, neither carp nor native packets"),
     ],
 )
-def test_what_is_heard_in_a_standard(alive: bool, role: str, state: State, words: str) -> None:
+def test_what_is_heard_in_a_standard(*, alive: bool, role: str, state: State, words: str) -> None:
     standard = STATUS | {"transport": {"speaks": "carp"}, "peer": {"alive": alive}, "role": role}
     told = diagnose(RULES, healthy(), healthy(2, status=standard))
     (heartbeat,) = (one for one in told if (one.item, one.node) == ("heartbeat", "lb2"))
