@@ -5,13 +5,12 @@ import struct
 from contextlib import suppress
 
 from skd_cluster.core.model import IPAddress
+from skd_cluster.core.vrrp import HOPS
 
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 1 << 20
-HOPS = 255
-"""TTL and hop limit: what arrives with it has passed no router (RFC 9568 sections 5.1.1.3 and 5.1.2.3)."""
 CLASS_SELECTOR_6 = 0xC0
 """Network control, as routing protocols mark their packets (RFC 4594 section 3.1)."""
 

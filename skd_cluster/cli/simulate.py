@@ -94,7 +94,7 @@ def setup_of(config: Config) -> Setup:
         preempt_delay=seconds(config.preempt_delay),
         probing=config.detection == "probing",
         lease=config.vip_lease,
-        transport=Transport[config.transport.upper()],
+        transport=Transport.named(config.transport),
     )
 
 

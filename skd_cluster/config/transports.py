@@ -6,13 +6,9 @@ from skd_cluster.config.build import Draft
 from skd_cluster.config.network import ListedAddress
 from skd_cluster.config.problems import Kind, Remark, Report, Severity
 from skd_cluster.core.carp import PASSWORD_LIMIT
-from skd_cluster.core.dialect import advskew
-from skd_cluster.core.model import SECOND, IPAddress
+from skd_cluster.core.dialect import UNSKEWED, advskew
+from skd_cluster.core.model import CENTISECOND, SECOND, IPAddress
 
-_DEFAULT_PRIORITY = 100
-"""Spoken as advskew 0."""
-
-_CENTISECOND = SECOND // 100  # VRRPv3's unit of time, RFC 9568 section 5.2.7
 _WEAK = {
     "carp": "CARP has no protection against replay: a recorded packet can change who is master",
     "vrrp": "VRRP has no authentication: anybody on the link can take the addresses",
@@ -63,7 +59,7 @@ def _carp(draft: Draft, report: Report) -> None:
     _rounded(draft, report, SECOND, "whole seconds with transport carp")
     _carp_passwords(draft, report)
     priority = draft.typed.get("priority")
-    if isinstance(priority, int) and priority != _DEFAULT_PRIORITY:
+    if isinstance(priority, int) and priority != UNSKEWED:
         expected = f"CARP's advskew in its place: spoken as {advskew(priority)}"
         _warn(draft, report, "priority", Remark(Kind.ROUNDED, expected, str(priority), Severity.NOTE))
 
@@ -83,7 +79,7 @@ def _carp_passwords(draft: Draft, report: Report) -> None:
 
 
 def _vrrp(draft: Draft, report: Report) -> None:
-    _rounded(draft, report, _CENTISECOND, "whole hundredths of a second with transport vrrp")
+    _rounded(draft, report, CENTISECOND, "whole hundredths of a second with transport vrrp")
     local, listed = cast("IPAddress | None", draft.typed.get("local_ip")), _listed(draft)
     if local is None or not listed:
         return

@@ -45,12 +45,17 @@ class CarpAdvert:
     @property
     def interval(self) -> Nanos:
         """Return the sender's pace, which is its rank as well: of two masters the one with the longer interval yields."""
-        return Nanos(self.advbase * SECOND + self.advskew * SECOND // 256)
+        return pace(self.advbase, self.advskew)
 
     @property
     def resigns(self) -> bool:
         """Whether the sender says that it is gone."""
         return self.advbase == self.advskew == RESIGNED
+
+
+def pace(advbase: int, advskew: int) -> Nanos:
+    """Return an interval in CARP's units: seconds and 256ths of them."""
+    return Nanos(advbase * SECOND + advskew * SECOND // 256)
 
 
 def encode(advert: CarpAdvert, password: bytes, address: IPv4Address) -> bytes:

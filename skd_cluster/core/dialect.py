@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from skd_cluster.core.actions import Identity
-from skd_cluster.core.model import SECOND, IPAddress, Nanos, Transport
+from skd_cluster.core.carp import RESIGNED, pace
+from skd_cluster.core.model import CENTISECOND, SECOND, IPAddress, Nanos, Transport
+from skd_cluster.core.wire import MAX_CENTISECONDS
 
-GONE: Final = Nanos(255 * SECOND + 255 * SECOND // 256)
+GONE: Final = pace(RESIGNED, RESIGNED)
 """CARP's slowest pace, which BSD's says as its last word. ucarp has none, but takes over from whoever is that slow."""
 
-_SKEWED_BELOW = 100
-_CENTISECOND = Nanos(SECOND // 100)
+UNSKEWED: Final = 100
+"""The priority below which CARP is spoken with a skew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Dialect(ABC):
 
 def advskew(priority: int) -> int:
     """Return what CARP says instead of a priority: the smaller one is preferred."""
-    return max(0, _SKEWED_BELOW - priority)
+    return max(0, UNSKEWED - priority)
 
 
 class Carp(Dialect):
@@ -85,12 +87,11 @@ class Carp(Dialect):
 
     def bid(self, me: Identity, source: IPAddress | None = None) -> Bid:
         """Return it from base and skew."""
-        interval = Nanos(self.base(me) * SECOND + self.skew(me) * SECOND // 256)
-        return self.heard(interval, source or self.source)
+        return self.heard(pace(self.base(me), self.skew(me)), source or self.source)
 
     def patience(self, me: Identity, heard: Bid | None) -> Nanos:  # noqa: ARG002 -- VRRP's goes by it
         """Return the dead ratio times our own base, and our skew: CARP does not go by the master's pace."""
-        return Nanos(me.dead_ratio * self.base(me) * SECOND + self.skew(me) * SECOND // 256)
+        return pace(me.dead_ratio * self.base(me), self.skew(me))
 
     def gives_up(self, me: Identity, heard: Bid) -> bool:
         """Whether it is guaranteed to time out, or has said its last word."""
@@ -125,4 +126,4 @@ class Vrrp(Dialect):
 
     @staticmethod
     def _whole(interval: Nanos) -> Nanos:
-        return Nanos(max(1, min(4095, -(-interval // _CENTISECOND))) * _CENTISECOND)
+        return Nanos(max(1, min(MAX_CENTISECONDS, -(-interval // CENTISECOND))) * CENTISECOND)

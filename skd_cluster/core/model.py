@@ -12,6 +12,8 @@ IPAddress: TypeAlias = IPv4Address | IPv6Address
 
 SECOND = Nanos(1_000_000_000)
 MILLISECOND = Nanos(1_000_000)
+CENTISECOND = Nanos(10_000_000)
+"""VRRP version 3's unit of time (RFC 9568 section 5.2.7)."""
 NEVER = Nanos(0)
 """The instant before every other: what has not happened yet, happened then."""
 
@@ -54,6 +56,11 @@ class Transport(IntEnum):
     def word(self) -> str:
         """The word of the configuration."""
         return self.name.lower()
+
+    @classmethod
+    def named(cls, word: str) -> "Transport":
+        """Return the one of which this is the word."""
+        return cls[word.upper()]
 
 
 @unique

@@ -15,9 +15,6 @@ from skd_cluster.core.dialect import Bid, Carp, Dialect, Vrrp
 from skd_cluster.core.model import DropReason, IPAddress, Transport
 from skd_cluster.core.wire import Dropped, unscoped
 
-_HOPS = 255
-"""RFC 9568 section 5.1.1.3: what is less has passed a router. ucarp sends the same."""
-
 
 @dataclass
 class Speech(ABC):
@@ -48,7 +45,7 @@ class Speech(ABC):
 
     def judge(self, body: bytes, source: IPAddress, destination: IPAddress, hops: int) -> Bid | Dropped:
         """Return what the peer says, or why this is not to be believed. Raises nothing, whatever the bytes."""
-        if hops != _HOPS:
+        if hops != vrrp.HOPS:
             return Dropped(DropReason.HOPS)
         if source == self.local:
             return Dropped(DropReason.REFLECTED)

@@ -7,16 +7,16 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from skd_cluster.core.model import SECOND, DropReason, IPAddress, Nanos
-from skd_cluster.core.wire import Dropped, checksum
+from skd_cluster.core.model import CENTISECOND, SECOND, DropReason, IPAddress, Nanos
+from skd_cluster.core.wire import MAX_CENTISECONDS, Dropped, checksum
 
 PROTOCOL = 112
+HOPS = 255
+"""TTL and hop limit: what arrives with it has passed no router (RFC 9568 sections 5.1.1.3 and 5.1.2.3). ucarp asks the same."""
 _HEADER = struct.Struct("!BBBBHH")
 _ADVERTISEMENT = 1
 _AUTHENTICATION_2 = 8
 """Version 2 ends with so many bytes of a removed authentication: zero, or keepalived's password in clear text."""
-_CENTISECOND = SECOND // 100
-_MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.7: twelve bits
 _RESIGNED = 0
 
 
@@ -47,7 +47,7 @@ def encode(advert: VrrpAdvert, source: IPAddress, destination: IPAddress, *, pse
     drops what is summed without ("Invalid VRRPv3 checksum"), hence the default. Over IPv6 all agree on the pseudo header,
     and it cannot be left out.
     """
-    centiseconds = max(1, min(_MAX_CENTISECONDS, advert.interval // _CENTISECOND))
+    centiseconds = max(1, min(MAX_CENTISECONDS, advert.interval // CENTISECOND))
     fields = (3 << 4 | _ADVERTISEMENT, advert.vrid, advert.priority, len(advert.addresses), centiseconds)
     addresses = b"".join(address.packed for address in advert.addresses)
     message = _HEADER.pack(*fields, 0) + addresses
@@ -99,7 +99,7 @@ def _pseudo_header(source: IPAddress, destination: IPAddress, size: int) -> byte
 
 def _interval(version: int, pace: int) -> Nanos:
     """Return the interval of bytes 4 and 5: twelve bits of centiseconds, or in version 2 the second byte in seconds."""
-    return Nanos((pace & _MAX_CENTISECONDS) * _CENTISECOND) if version == 3 else Nanos((pace & 0xFF) * SECOND)
+    return Nanos((pace & MAX_CENTISECONDS) * CENTISECOND) if version == 3 else Nanos((pace & 0xFF) * SECOND)
 
 
 def _addresses(raw: bytes, width: int) -> tuple[IPAddress, ...]:

@@ -8,7 +8,7 @@ from enum import IntFlag
 from functools import lru_cache
 from ipaddress import IPv6Address
 
-from skd_cluster.core.model import DataVersion, DropReason, IPAddress, Nanos, Role, Transport
+from skd_cluster.core.model import CENTISECOND, DataVersion, DropReason, IPAddress, Nanos, Role, Transport
 
 _HEADER = struct.Struct("!BBBBHH")
 _EXTENSION = struct.Struct("!3sBHBBBB3s16s16sQ16sQIIQI32s")
@@ -20,10 +20,9 @@ _MAGIC = b"SKD"
 WIRE_VERSION = 1
 SESSION_SIZE = 16
 NO_SESSION = bytes(SESSION_SIZE)
-_CENTISECOND = 10_000_000
 _MICROSECOND = 1_000
 _MAX32, _MAX64 = (1 << 32) - 1, (1 << 64) - 1
-_MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.7: twelve bits
+MAX_CENTISECONDS = 0xFFF  # RFC 9568 section 5.2.7: twelve bits
 
 
 class Flag(IntFlag):
@@ -161,7 +160,7 @@ def encode(advert: Advert, key: bytes) -> bytes:
         advert.interval // _MICROSECOND,
         advert.digest,
     )
-    centiseconds = max(1, min(_MAX_CENTISECONDS, advert.interval // _CENTISECOND))
+    centiseconds = max(1, min(MAX_CENTISECONDS, advert.interval // CENTISECOND))
     fields = (_VERSION_AND_TYPE, advert.cluster_id, advert.priority, 0, centiseconds)
     total = checksum(_HEADER.pack(*fields, 0) + extension)
     body = _HEADER.pack(*fields, total) + extension

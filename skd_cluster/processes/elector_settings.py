@@ -31,7 +31,7 @@ def identity(settings: messages.Settings) -> Identity:
 def voice(settings: messages.Settings) -> Voice:
     """Return what all advertisements have in common."""
     keys = tuple(bytes.fromhex(key) for key in settings.keys)
-    return Voice(settings.cluster_id, keys, wire.parse_release(settings.version), Transport[settings.transport.upper()])
+    return Voice(settings.cluster_id, keys, wire.parse_release(settings.version), Transport.named(settings.transport))
 
 
 def witnesses(settings: messages.Settings) -> tuple[IPAddress, ...]:

@@ -111,7 +111,7 @@ def _resign(config: Config, key: bytes) -> list[str]:
 
 
 def _resign_in_standard(config: Config) -> None:
-    transport, passwords = Transport[config.transport.upper()], (config.password,)
+    transport, passwords = Transport.named(config.transport), (config.password,)
     addresses = tuple(one.address for one in config.cluster_ip)
     said = speech(transport, config.local_ip, config.remote_ip, config.cluster_id, passwords, addresses)
     me = Identity(config.advert_interval, config.dead_ratio, config.priority, lower=False)

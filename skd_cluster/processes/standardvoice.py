@@ -122,7 +122,7 @@ def speech_of(settings: Settings) -> Speech | None:
     if settings.transport == Transport.UDP.word:
         return None
     return speech(
-        Transport[settings.transport.upper()],
+        Transport.named(settings.transport),
         ip_address(settings.local_ip),
         ip_address(settings.remote_ip),
         settings.cluster_id,
@@ -134,7 +134,7 @@ def speech_of(settings: Settings) -> Speech | None:
 def path_of(settings: Settings) -> Path[Protocol112]:
     """Return the way to the peer in the standard."""
     local = ip_address(settings.local_ip)
-    transport = Transport[settings.transport.upper()]
+    transport = Transport.named(settings.transport)
     to = ip_address(settings.standard_group or settings.remote_ip)
     opener = opener_of(transport, local, to, settings.interface)
     return Path(f"{transport.name} on {settings.interface}", opener, settings.remote_ip)
