@@ -99,6 +99,17 @@ class Mixed:
         print(f"{what:<60} {master.name} master, client's longest gap {self.probe.gap_since(mark).ms:7.1f} ms")
         return self.reason() if master is self.ours else ""
 
+    def stays_master(self, what: str) -> list[dict[str, Any]]:
+        """Start ours, and the other one beside it, which is backup still five of our advertisements later; return these."""
+        self.stop()
+        assert self.change(what, self.ours.start_daemon, self.ours) == "start"
+        mark = self.ear.mark()
+        self.other.start()
+        heard = self.ear.wait_adverts(self.ours.address, 5, mark)
+        assert self.masters() == {self.ours.name}
+        assert self.other.state() == "BACKUP"
+        return heard
+
     def settle(self) -> None:
         """Let both run, one of them as master."""
         if not self.other.alive:

@@ -61,14 +61,7 @@ def theirs_master(pair: Mixed) -> Mixed:
 
 def test_ours_first(pair: Mixed) -> None:
     """It says a base of 1 and no skew; five of its advertisements later ucarp is backup still, which waits for three."""
-    pair.stop()
-    assert pair.change("both are off, ours starts", pair.ours.start_daemon, pair.ours) == "start"
-    mark = pair.ear.mark()
-    pair.other.start()
-
-    heard = pair.ear.wait_adverts(pair.ours.address, 5, mark)
-    assert pair.masters() == {pair.ours.name}
-    assert pair.other.state() == "BACKUP"
+    heard = pair.stays_master("both are off, ours starts")
     for one in heard:
         said = {key: one[key] for key in ("dst", "ttl", "vhid", "advbase", "advskew", "checksum_ok", "digest_ok")}
         assert said == {

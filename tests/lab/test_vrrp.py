@@ -75,14 +75,7 @@ def make_theirs_master(pair: Mixed) -> None:
 def test_ours_first(at_pace: Mixed) -> None:
     """Five of its advertisements later keepalived is backup still, which waits for three."""
     pair = at_pace
-    pair.stop()
-    assert pair.change("both are off, ours starts", pair.ours.start_daemon, pair.ours) == "start"
-    mark = pair.ear.mark()
-    pair.other.start()
-
-    heard = pair.ear.wait_adverts(pair.ours.address, 5, mark)
-    assert pair.masters() == {pair.ours.name}
-    assert pair.other.state() == "BACKUP"
+    heard = pair.stays_master("both are off, ours starts")
     keys = ("dst", "ttl", "version", "vrid", "priority", "addresses", "max_advert_centiseconds")
     centiseconds = round(float(pair.config["advert_interval"]) * 100)
     for one in heard:

@@ -31,8 +31,30 @@ vrrp_instance pair {{
 """
 
 
+class _Program:
+    """What both have in common: a process on a node that tells what it does."""
+
+    node: Node
+    _process: Process | None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.alive
+
+    def said(self) -> str:
+        """Return what it printed since it was made first on this node."""
+        file = self.node.path(OUTPUT)
+        return file.read_text() if file.exists() else ""
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send(number)
+        self._process.wait(10)
+
+
 @dataclass
-class Ucarp:
+class Ucarp(_Program):
     """One node's ucarp, with hooks that add and remove the address. Its keyword arguments are ucarp's own options."""
 
     node: Node
@@ -71,11 +93,6 @@ class Ucarp:
         self._end(signal.SIGKILL)
         self.node.run(f"ip address del {self.address}/{PREFIX} dev eth0", check=False)
 
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.alive
-
     def state(self) -> str:
         """Return what it last said it is: `MASTER` or `BACKUP`."""
         return self.said().rpartition("Switching to state: ")[2].partition("\n")[0]
@@ -85,19 +102,9 @@ class Ucarp:
         assert self._process is not None
         self._process.send(signal.SIGUSR2)
 
-    def said(self) -> str:
-        """Return what it printed since it was made first on this node."""
-        file = self.node.path(OUTPUT)
-        return file.read_text() if file.exists() else ""
-
-    def _end(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send(number)
-        self._process.wait(10)
-
 
 @dataclass
-class Keepalived:
+class Keepalived(_Program):
     """One node's keepalived, in version 3 unless asked otherwise. `more` goes into its instance as it is."""
 
     node: Node
@@ -134,20 +141,13 @@ class Keepalived:
         self._process = self.node.popen(command, output=OUTPUT)
         eventually(lambda: "Entering BACKUP" in self.said()[before:], within=10, what="keepalived runs")
 
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.alive
-
     def state(self) -> str:
         """Return what it last said it is: `MASTER` or `BACKUP`."""
         return self.said().rpartition("Entering ")[2].partition(" ")[0]
 
     def stop(self) -> None:
         """End it as its service does: it resigns, and removes the addresses."""
-        assert self._process is not None
-        self._process.send(signal.SIGTERM)
-        self._process.wait(10)
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it as a power loss does, the addresses included. The parent last: without it the other one resigns."""
@@ -159,8 +159,3 @@ class Keepalived:
         self._process.wait(10)
         for one in self.addresses:
             self.node.run(f"ip address del {one} dev eth0", check=False)
-
-    def said(self) -> str:
-        """Return what it printed since it was made first on this node."""
-        file = self.node.path(OUTPUT)
-        return file.read_text() if file.exists() else ""

@@ -6,6 +6,7 @@ import pytest
 
 from tests.labkit import CONFIG_TREE, eventually
 from tests.labkit.appliance import CLUSTER, FLOATING, Appliances, floating_on
+from tests.labkit.booted import BootedNode
 
 PLANNED_MS = 250.0
 """Generous: what a planned failover takes is measured by `script/demo --booted`, this fails when it is no planned one."""
@@ -13,6 +14,19 @@ PLANNED_MS = 250.0
 
 def one_master(pair: Appliances) -> bool:
     return sorted(pair.roles()) == ["backup", "master"]
+
+
+def boot_both(pair: Appliances) -> tuple[BootedNode, BootedNode]:
+    """Boot both nodes at once; return master and backup, when all addresses are on the one and none on the other."""
+    for node in pair.nodes:
+        node.boot(wait=False)
+    for node in pair.nodes:
+        node.wait_booted()
+    eventually(lambda: one_master(pair), within=20, what="one master, one backup")
+    master, backup = pair.nodes if pair.lb1.role() == "master" else pair.nodes[::-1]
+    eventually(lambda: floating_on(master) == list(FLOATING), within=5, what="all addresses on the master")
+    assert floating_on(backup) == []
+    return master, backup
 
 
 class TestOneNode:
@@ -108,14 +122,7 @@ class TestBothNodes:
             node.path(network).unlink()
             node.run("systemctl disable systemd-networkd systemd-networkd-wait-online")
             pair.lab.power_off(node)
-        for node in pair.nodes:
-            node.boot(wait=False)
-        for node in pair.nodes:
-            node.wait_booted()
-        eventually(lambda: one_master(pair), within=20, what="one master, one backup")
-        master, backup = pair.nodes if pair.lb1.role() == "master" else pair.nodes[::-1]
-        eventually(lambda: floating_on(master) == list(FLOATING), within=5, what="all addresses on the master")
-        assert floating_on(backup) == []
+        master, backup = boot_both(pair)
         assert backup.holds(backup.address)
         farms = lambda node: "nftlb" in node.run("ps -ef").stdout  # noqa: E731
         eventually(lambda: farms(master) and not farms(backup), within=10, what="farms on the master only")
@@ -126,11 +133,4 @@ class TestBothNodes:
     def test_after_both_lost_power_at_once(self, pair: Appliances) -> None:
         for node in pair.nodes:
             pair.lab.power_off(node)
-        for node in pair.nodes:
-            node.boot(wait=False)
-        for node in pair.nodes:
-            node.wait_booted()
-        eventually(lambda: one_master(pair), within=20, what="one master, one backup")
-        master, backup = pair.nodes if pair.lb1.role() == "master" else pair.nodes[::-1]
-        eventually(lambda: floating_on(master) == list(FLOATING), within=5, what="all addresses on the master")
-        assert floating_on(backup) == []
+        boot_both(pair)

@@ -100,16 +100,12 @@ def test_what_is_quoted_is_read_as_it_was(value, key):
     assert as_version_2_read(parsed.statements) == {key: value}
 
 
-perl = pytest.mark.skipif(shutil.which("perl") is None, reason="no perl here")
-
-
 def asked_perl(text, *names):
     words = "; ".join(f"print ${name}, qq(\\0)" for name in names)
     done = subprocess.run(["perl", "-e", f"{text}\n{words}"], capture_output=True, check=True)
     return done.stdout.decode().split("\0")[:-1]
 
 
-@perl
 @pytest.mark.parametrize(
     "literal",
     [
@@ -133,7 +129,6 @@ def test_what_perl_makes_of_it_is_not_known(literal):
     assert as_version_2_read(parse(f"$password={literal};".encode(), "x").statements) == {"password": None}
 
 
-@perl
 @settings(max_examples=40, deadline=None)
 @given(value=st.text(st.sampled_from("ab01 '\"\\$@#;{}[]()%&é\n\t~`-"), max_size=12))
 def test_perl_reads_what_we_quote(value):
