@@ -262,6 +262,11 @@ def test_a_peer_that_advertises_other_addresses_is_named_as_long_as_it_does() ->
         assert node.other_addresses is named
 
 
+@pytest.mark.parametrize("one", list(Transport))
+def test_a_transport_is_found_by_the_word_of_the_configuration(one: Transport) -> None:
+    assert Transport.named(one.word) is one
+
+
 # ---- whatever comes
 
 
